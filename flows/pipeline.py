@@ -1,0 +1,51 @@
+"""The pipeline: ingest, train and evaluate each architecture, register the best, gate, promote."""
+
+import os
+import sys
+from typing import Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from convoy import outcome
+from convoy.pipeline import Pipeline
+from convoy.plan import make_plan
+from convoy.project import Project
+from flows.evaluate import evaluate
+from flows.ingest import ingest
+from flows.promote import gate, promote, register
+from flows.train import train
+
+
+@flow(name="pipeline", description=__doc__)
+def pipeline(
+    dataset: str | None = None,
+    architectures: list[str] | None = None,
+    overrides: list[str] | None = None,
+) -> dict[str, Any]:
+    """Run the whole pipeline, or say that nothing has changed.
+
+    Args:
+        dataset: an entry of params.yaml; its `run.dataset` where nothing is named.
+        architectures: names of `convoy architectures`, or ["all"]; `run.architectures` likewise.
+        overrides: settings for this run alone, as "recipes.lenet5.epochs=3".
+    """
+    plan = make_plan(Project.find(), dataset, architectures or (), overrides or ())
+    if kept := outcome.unchanged(plan):
+        return kept.model_dump()
+    with Pipeline(plan, str(flow_run.id)) as work:
+        ingest(work)
+        for architecture in plan.architectures:
+            train(work, architecture)
+            evaluate(work, architecture)
+        register(work)
+        gate(work)
+        promote(work)
+        result = work.finish()
+    outcome.keep(plan, result)
+    return result.model_dump()
+
+
+if __name__ == "__main__":
+    # Prefect reads its settings when it is imported, which has happened: begin in a new process.
+    os.execv(sys.executable, [sys.executable, "-m", "convoy", "run", *sys.argv[1:]])

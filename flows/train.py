@@ -1,0 +1,12 @@
+"""Training: one task an architecture, around a program of its own. Resumed by the next run."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from convoy.pipeline import Pipeline
+
+
+@task(task_run_name="train {architecture}", cache_policy=NO_CACHE)
+def train(work: Pipeline, architecture: str) -> str:
+    """Return the MLflow run."""
+    return work.train(architecture)

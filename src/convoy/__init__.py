@@ -1,0 +1,1 @@
+"""Convoy: from labelled images to a champion that you can trace, again and again."""

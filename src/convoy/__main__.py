@@ -1,0 +1,5 @@
+"""`python -m convoy`, the same as `convoy`."""
+
+from convoy.cli import main
+
+main()

@@ -1,0 +1,26 @@
+"""Addresses of pages that people open."""
+
+import json
+import os
+from collections.abc import Iterable
+from urllib.parse import quote, urlsplit
+
+
+def compare_address(base: str, experiment_id: str, run_ids: Iterable[str]) -> str:
+    """Return the address of the MLflow page that compares exactly these runs."""
+    runs = quote(json.dumps(list(run_ids), separators=(",", ":")))
+    experiments = quote(json.dumps([experiment_id], separators=(",", ":")))
+    return f"{base}/#/compare-runs?runs={runs}&experiments={experiments}"
+
+
+def mlflow_interface() -> str:
+    """Return the address of the MLflow UI: the server's own, or the one of `convoy up`."""
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    if urlsplit(uri).scheme in ("http", "https"):
+        return uri.rstrip("/")
+    return f"http://127.0.0.1:{os.environ['CONVOY_MLFLOW_PORT']}"
+
+
+def prefect_interface() -> str:
+    """Return the address of the Prefect UI of `convoy up`."""
+    return f"http://127.0.0.1:{os.environ['CONVOY_PREFECT_PORT']}"

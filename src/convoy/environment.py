@@ -1,0 +1,62 @@
+"""The environment of the embedded default: where the libraries keep their state.
+
+Only variables that are not set yet are filled in, so that a team's servers win by being named. All
+telemetry is off: `DO_NOT_TRACK=1` alone stops neither Prefect nor MLflow, hence one line each.
+"""
+
+import os
+import urllib.request
+from collections.abc import MutableMapping
+
+import psutil
+
+from convoy.files import read_json
+from convoy.project import Project
+
+
+def embedded(project: Project) -> dict[str, str]:
+    """Return the variables that make one machine enough."""
+    state = project.state
+    return {
+        "PREFECT_HOME": str(state / "prefect"),
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+        # Its first start creates a database; the default of 20 s is less than that can take.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SHOW_TIPS": "false",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{project.database}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",  # its migrations narrate otherwise
+        "MLFLOW_MODEL_CATALOG_URI": "",
+        "CONVOY_PREFECT_PORT": "4200",
+        "CONVOY_MLFLOW_PORT": "5000",
+        "DO_NOT_TRACK": "true",
+        "DVC_NO_ANALYTICS": "true",
+        "DVC_SITE_CACHE_DIR": str(state / "dvc-site"),
+        "MPLCONFIGDIR": str(state / "matplotlib"),
+        # The same file system as the checkpoints: Lightning writes there first and renames.
+        "TMPDIR": str(state / "tmp"),
+    }
+
+
+def apply(project: Project, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Fill in what is not set; call before prefect, mlflow or dvc are imported."""
+    for name, value in embedded(project).items():
+        environ.setdefault(name, value)
+    if "PREFECT_API_URL" not in environ and (address := served(project)):
+        environ["PREFECT_API_URL"] = address
+
+
+def served(project: Project) -> str | None:
+    """Return the Prefect API of a `convoy up` that is running here, if it answers."""
+    found = read_json(project.state / "up.json")
+    if not isinstance(found, dict) or not psutil.pid_exists(found["pid"]):
+        return None
+    address = str(found["prefect"])
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=2):
+            return address
+    except OSError:
+        return None

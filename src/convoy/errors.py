@@ -1,0 +1,51 @@
+"""What a user can cause, each kind with its exit code.
+
+A message is one sentence that names the file, the value and the mend. The command line prints it
+without a traceback; everything that is not a `ConvoyError` is a fault of ours and keeps its one.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ConvoyError(Exception):
+    """A fault of ours or of a service that we use (exit code 1)."""
+
+    exit_code = 1
+
+
+class UsageError(ConvoyError):
+    """A wrong command line or wrong settings."""
+
+    exit_code = 2
+
+
+class DataRefused(ConvoyError):
+    """Images or labels that training must not see."""
+
+    exit_code = 3
+
+
+class NotReproducible(ConvoyError):
+    """A state that could not be made again: bytes that differ from what was recorded."""
+
+    exit_code = 4
+
+
+class GateRefused(ConvoyError):
+    """A model that was not allowed to serve."""
+
+    exit_code = 5
+
+
+class ParityFailed(ConvoyError):
+    """Two forms of one model that give different answers."""
+
+    exit_code = 6
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown name: its nearest known ones, else all."""
+    known = sorted(known)
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."

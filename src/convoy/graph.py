@@ -1,0 +1,63 @@
+"""The whole way from raw uint8 images to class probabilities, as one graph.
+
+Evaluation scores this graph and the registry holds it, so what is measured is what serves.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from convoy.architectures import build
+from convoy.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class ArchitectureRecord:
+    """What turns a file of weights back into a network, without running anybody's code."""
+
+    architecture: str
+    classes: list[str]
+    channels: Literal["gray", "rgb"]
+    image_size: int
+    mean: list[float]
+    std: list[float]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+
+class Graph(nn.Module):
+    """Raw uint8 images (N, H, W, C) of any size to class probabilities (N, classes)."""
+
+    def __init__(self, preprocessing: Preprocessing, network: nn.Module) -> None:
+        super().__init__()
+        self.preprocessing = preprocessing
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.preprocessing(images))
+        return logits.softmax(dim=1)
+
+
+def load_graph(record: ArchitectureRecord, weights: Path) -> Graph:
+    """Build the network that `record` names, with the weights of a safetensors file."""
+    network = build(
+        record.architecture,
+        num_classes=len(record.classes),
+        in_channels=len(record.mean),
+        image_size=record.image_size,
+    )
+    network.load_state_dict(load_file(weights))
+    graph = Graph(Preprocessing(record.image_size, record.mean, record.std), network)
+    return graph.eval()
+
+
+def probabilities(graph: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
+    """Return the graph's probabilities (N, classes) for uint8 images (N, H, W, C)."""
+    with torch.inference_mode():
+        return torch.cat([graph(batch) for batch in torch.split(images, batch_size)])

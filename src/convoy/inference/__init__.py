@@ -1,0 +1,1 @@
+"""What a registered model says of new images."""

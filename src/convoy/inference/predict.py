@@ -1,0 +1,59 @@
+"""Predictions for image files, through the same decoder and graph that evaluation scored."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from convoy.errors import DataRefused
+from convoy.preprocessing import decode
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The most probable class of one file, or why the file was refused."""
+
+    file: str
+    label: str | None
+    probability: float | None
+    refused: str | None = None
+
+
+def predict(model: Path, files: Iterable[Path]) -> list[Prediction]:
+    """Return a prediction a file, for a registered model's verified folder.
+
+    A file that cannot be read is listed with the reason; the others are predicted all the same.
+    """
+    found = next(model.rglob("architecture.json"))
+    record = json.loads(found.read_text(encoding="utf-8"))
+    graph = torch.export.load(model / "data" / "model.pt2").module()
+    predictions = []
+    for file in files:
+        try:
+            image = torch.from_numpy(decode(file, record["channels"]))
+        except DataRefused as error:
+            predictions.append(Prediction(str(file), None, None, str(error)))
+            continue
+        with torch.inference_mode():
+            probabilities = graph(image.unsqueeze(0))[0]
+        best = int(probabilities.argmax())
+        predictions.append(
+            Prediction(str(file), record["classes"][best], float(probabilities[best]))
+        )
+    return predictions
+
+
+def image_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files that are named, and those in the folders that are named, in order."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = (p for p in sorted(path.rglob("*")) if p.is_file())
+            files.extend(p for p in inside if not p.name.startswith("."))
+        else:
+            files.append(path)
+    if not files:
+        raise DataRefused("there is no image in what was named: give files, or a folder of them.")
+    return files

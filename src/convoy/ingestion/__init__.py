@@ -1,0 +1,1 @@
+"""From what came in to what training reads: checked, split, packed."""

@@ -1,0 +1,44 @@
+"""What a run is going to do, checked before anything heavy is imported."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from convoy import architectures
+from convoy.project import Project
+from convoy.settings import Dataset, Settings, load
+from convoy.sources import describe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One dataset, some architectures, all settings."""
+
+    project: Project
+    settings: Settings
+    dataset: str
+    architectures: tuple[str, ...]
+
+    @property
+    def data(self) -> Dataset:
+        return self.settings.dataset(self.dataset)
+
+
+def make_plan(
+    project: Project,
+    dataset: str | None = None,
+    chosen: Sequence[str] = (),
+    overrides: Collection[str] = (),
+) -> Plan:
+    """Return the plan for what was named, and what params.yaml says for what was not.
+
+    Raises `UsageError` for an unknown name, with the nearest one.
+    """
+    settings = load(project.params, architectures.names(), overrides)
+    named = dataset or settings.run.dataset
+    describe(settings.dataset(named).source)
+    if list(chosen) == ["all"]:
+        chosen = architectures.names()
+    selected = tuple(dict.fromkeys(chosen or settings.run.architectures))
+    for name in selected:
+        architectures.module_of(name)
+    return Plan(project, settings, named, selected)

@@ -1,0 +1,71 @@
+"""A parent that has imported the heavy libraries once and forks itself for each program.
+
+It spares each training some seconds of imports. It reads requests (JSON lines) on standard input
+and passes the children's events on to standard output, each request's end as {"event": "ended"}.
+When standard input closes, because its owner is done or was killed, whatever still runs is ended.
+
+Started by `Launcher`, as `python -m convoy.programs.preloaded MODULE ...`.
+"""
+
+import ctypes
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from importlib import import_module
+from multiprocessing.connection import wait
+from typing import Any, TextIO
+
+from convoy.programs.entry import print_event, run
+
+GRACE = 10.0
+"""Seconds between asking a program to end and killing it."""
+
+
+def serve(modules: list[str]) -> None:
+    """Import `modules`, then run requests until standard input closes."""
+    events = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints belongs to the log, not between the events
+    for module in modules:
+        import_module(module)
+    print_event({"event": "ready"}, events)
+    context = multiprocessing.get_context("fork")
+    while line := sys.stdin.readline():
+        request = json.loads(line)
+        child = context.Process(target=_child, args=(request, events))
+        child.start()
+        assert child.pid is not None
+        if sys.stdin.fileno() in wait([child.sentinel, sys.stdin.fileno()]):
+            _end(child.pid, child.sentinel)
+            return
+        child.join()
+        print_event({"event": "ended", "code": child.exitcode}, events)
+
+
+def _child(request: dict[str, Any], events: TextIO) -> None:
+    os.setsid()
+    if sys.platform == "linux":
+        # Linux's own promise that no orphan survives a parent that was killed.
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    with open(request["log"], "ab", buffering=0) as log:  # noqa: PTH123 (its descriptor is kept)
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.exit(run(request["module"], request["spec"], lambda event: print_event(event, events)))
+
+
+def _end(pid: int, sentinel: int) -> None:
+    os.killpg(pid, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE
+    wait([sentinel], timeout=deadline - time.monotonic())
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's to handle
+    serve(sys.argv[1:])

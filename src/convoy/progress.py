@@ -1,0 +1,61 @@
+"""What is going on, as log records that carry an event.
+
+Whoever runs the pipeline decides where they go: a live display, plain lines, or Prefect's logs.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+
+logger = logging.getLogger("convoy.progress")
+
+State = Literal["waiting", "running", "done", "kept", "failed"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The steps that a run is going to take, by name."""
+
+    steps: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.steps)} steps: {', '.join(self.steps)}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that starts or ends; `kept` is one whose result was there already."""
+
+    name: str
+    state: State
+    detail: str = ""
+
+    def __str__(self) -> str:
+        words = {"running": "started", "kept": "unchanged, kept"}.get(self.state, self.state)
+        return f"{self.name}: {words}{f' ({self.detail})' if self.detail else ''}"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The end of an epoch of training."""
+
+    step: str
+    epoch: int
+    epochs: int
+    loss: float
+    val_accuracy: float
+    seconds_left: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.step}: epoch {self.epoch}/{self.epochs}, loss {self.loss:.4f}, "
+            f"validation accuracy {self.val_accuracy:.2%}, {self.seconds_left:.0f} s left"
+        )
+
+
+Event = Planned | Step | Epoch
+
+
+def report(event: Event) -> None:
+    """Tell whoever listens."""
+    logger.info("%s", event, extra={"event": event})

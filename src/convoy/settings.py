@@ -1,0 +1,210 @@
+"""`params.yaml` as frozen, typed settings.
+
+No value has a default here: each has its one home in the file. Errors name the file, the key and
+the nearest known one.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+from convoy.errors import UsageError, nearest
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Run(_Section):
+    """What a run does when nothing is named."""
+
+    dataset: Name
+    architectures: list[str] = Field(min_length=1)
+    seed: Annotated[int, Field(ge=0, lt=2**32)]  # what the libraries' generators take
+
+
+class Schedule(_Section):
+    """When the pipeline starts by itself."""
+
+    cron: str
+    timezone: str
+
+
+class Dataset(_Section):
+    """Where images come from and what training reads of them."""
+
+    source: str
+    model: Name
+    channels: Literal["gray", "rgb"]
+    image_size: Annotated[int, Field(ge=8, le=1024)]
+    val: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _leaves_training_images(self) -> "Dataset":
+        if self.val + self.test >= 1:
+            raise ValueError(f"val {self.val} and test {self.test} leave nothing to train on.")
+        return self
+
+
+class Recipe(_Section):
+    """One architecture's training values."""
+
+    optimizer: Literal["sgd", "adamw"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Literal["constant", "one_cycle", "cosine"]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    shift: Annotated[int, Field(ge=0)]
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2)]
+
+
+class Gate(_Section):
+    """What a version must show before it serves."""
+
+    floor: Annotated[float, Field(ge=0, le=1)]
+    margin: Annotated[float, Field(ge=0, lt=1)]
+    alpha: Share
+
+
+class Settings(_Section):
+    """The whole file."""
+
+    run: Run
+    schedule: Schedule
+    datasets: dict[Name, Dataset]
+    recipes: dict[str, Recipe]
+    gate: Gate
+
+    @model_validator(mode="after")
+    def _names_are_known(self, info: ValidationInfo) -> "Settings":
+        known = (info.context or {})["architectures"]
+        if "default" not in self.recipes:
+            raise ValueError("recipes has no 'default', which serves whoever has no recipe.")
+        for name in (*self.run.architectures, *(n for n in self.recipes if n != "default")):
+            if name not in known:
+                raise ValueError(f"unknown architecture {name!r}: {nearest(name, known)}")
+        return self
+
+    def dataset(self, name: str) -> Dataset:
+        """Return one dataset's settings. Raises `UsageError` with the nearest name."""
+        if name not in self.datasets:
+            raise UsageError(
+                f"unknown dataset {name!r} in params.yaml: {nearest(name, self.datasets)}"
+            )
+        return self.datasets[name]
+
+    def recipe(self, architecture: str) -> Recipe:
+        return self.recipes.get(architecture, self.recipes["default"])
+
+
+def load(file: Path, architectures: Collection[str], overrides: Collection[str] = ()) -> Settings:
+    """Read `file`, apply `overrides` ("key.key=value") and check everything.
+
+    `architectures` are the names that a recipe may have. Raises `UsageError` with one sentence for
+    the first thing that is wrong.
+    """
+    values = _read(file)
+    for override in overrides:
+        _override(values, override, architectures)
+    try:
+        return Settings.model_validate(values, context={"architectures": architectures})
+    except ValidationError as error:
+        raise UsageError(_sentence(file, error)) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        # PyYAML raises a bare ValueError for a date like 2020-13-45.
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise UsageError(f"{file}{where}: not valid YAML ({problem}).") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{file}: expected sections ({', '.join(Settings.model_fields)}).")
+    return values
+
+
+def _override(values: dict[str, Any], override: str, architectures: Collection[str]) -> None:
+    key, equals, text = override.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise UsageError(
+            f"--set {override!r} is not KEY=VALUE, as in --set recipes.lenet5.epochs=3."
+        )
+    if path[0] == "datasets":
+        raise UsageError(
+            f"--set {key}: DVC reads a dataset's values from params.yaml itself, so change them "
+            f"there."
+        )
+    section = values
+    for depth, part in enumerate(path[:-1]):
+        known = section
+        if depth == 1 and path[0] == "recipes" and part in architectures:
+            # A copy, so that the values of `default` stay its own.
+            own = section.get(part, section.get("default"))
+            section[part] = dict(own) if isinstance(own, dict) else own
+        elif depth == 1 and path[0] == "recipes":
+            known = {name: None for name in ("default", *architectures)}
+        if not isinstance(section.get(part), dict):
+            raise UsageError(f"--set {key}: unknown key {part!r}: {nearest(part, known)}")
+        section = section[part]
+    if path[-1] not in section:
+        raise UsageError(f"--set {key}: unknown key {path[-1]!r}: {nearest(path[-1], section)}")
+    try:
+        value = yaml.load(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError):
+        raise UsageError(f"--set {key}: {text!r} is not a YAML value.") from None
+    section[path[-1]] = _number(value)
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads `5e-4` as text; people mean the number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _sentence(file: Path, error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    match first["type"]:
+        case "extra_forbidden":
+            known = _fields(first["loc"][:-1])
+            return f"{file}: unknown key {key!r}: {nearest(str(first['loc'][-1]), known)}"
+        case "missing":
+            return f"{file}: {key!r} is missing; every value has its one home there."
+        case "value_error":
+            where = f"{key!r}: " if key else ""
+            return f"{file}: {where}{first['ctx']['error']}"
+    return f"{file}: {key!r} is {first['input']!r}, but {_lower(first['msg'])}."
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _fields(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that the section at `location` knows."""
+    section: Any = Settings
+    for part in location:
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            section = section.model_fields[str(part)].annotation
+        else:
+            section = get_args(section)[-1]
+    return list(section.model_fields)

@@ -1,0 +1,274 @@
+"""Runs in MLflow: one experiment a dataset, a parent run a pipeline, a child run a training.
+
+Every run carries three stamps: the Git commit (and whether the tree was dirty), the dataset's DVC
+hash, the Prefect flow run. A run is found again by its key, because clients retry and at-least-once
+is all that a tracking server promises.
+"""
+
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    Param,
+    Run,
+    RunStatus,
+    RunTag,
+)
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+    MLFLOW_SOURCE_NAME,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from convoy.errors import ConvoyError
+from convoy.project import Project
+
+KEY = "convoy.key"
+COMMIT = "convoy.commit"
+DIRTY = "convoy.dirty"
+VERSION = "convoy.dataset_version"
+FLOW_RUN = "convoy.flow_run"
+ARCHITECTURE = "convoy.architecture"
+TRAININGS = "convoy.trainings"
+OWNER = "convoy.owner"
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """What made a run: code, data, flow."""
+
+    commit: str
+    dirty: bool
+    dataset: str
+    version: str
+    flow_run: str
+
+    def tags(self) -> dict[str, str]:
+        return {
+            COMMIT: self.commit,
+            DIRTY: str(self.dirty).lower(),
+            VERSION: self.version,
+            FLOW_RUN: self.flow_run,
+            MLFLOW_GIT_COMMIT: self.commit,
+            MLFLOW_SOURCE_NAME: "convoy",
+        }
+
+
+def connect(project: Project) -> MlflowClient:
+    """Return a client, its database created by one process alone.
+
+    Two processes that create it at once both fail in its migrations. Raises `ConvoyError` where the
+    store is damaged, in use or away.
+    """
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    client = MlflowClient(uri, uri)
+    try:
+        with FileLock(project.state / "mlflow.lock"):
+            client.search_experiments(max_results=1)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise ConvoyError(_store_sentence(uri, error)) from error
+    return client
+
+
+def _store_sentence(uri: str, error: Exception) -> str:
+    shown = re.sub(r"//[^/@]*@", "//", uri)
+    words = str(error)
+    if "not a database" in words or "malformed" in words or "Can't locate revision" in words:
+        return (
+            f"{shown} is damaged or not an MLflow database: move the file aside and run again, or "
+            f"restore it from a backup; nothing in it was changed."
+        )
+    if "locked" in words:
+        return f"{shown} is in use by another program that locks it: end that one and run again."
+    return f"the MLflow store {shown} does not answer: {words.splitlines()[0]}"
+
+
+def experiment(client: MlflowClient, project: Project, dataset: str) -> str:
+    """Return the experiment of a dataset, created where it is missing."""
+    if found := client.get_experiment_by_name(dataset):
+        return str(found.experiment_id)
+    # A server keeps artifacts where it says; without one they lie beside the database.
+    local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite")
+    place = (project.state / "artifacts" / dataset).as_uri() if local else None
+    try:
+        return str(client.create_experiment(dataset, artifact_location=place))
+    except MlflowException:
+        if found := client.get_experiment_by_name(dataset):
+            return str(found.experiment_id)
+        raise
+
+
+def settle(client: MlflowClient, experiment_id: str) -> list[str]:
+    """End the runs whose owner is gone, here, as KILLED; return their ids."""
+    dead = []
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        owner = run.data.tags.get(OWNER, "")
+        if owner and not _alive(owner):
+            client.set_terminated(run.info.run_id, "KILLED")
+            dead.append(run.info.run_id)
+    return dead
+
+
+def _owner() -> str:
+    process = psutil.Process()
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+
+
+def _alive(owner: str) -> bool:
+    host, pid, created = owner.rsplit(":", 2)
+    if host != socket.gethostname():
+        return True  # another machine's runs are its own to settle
+    try:
+        return bool(abs(psutil.Process(int(pid)).create_time() - float(created)) < 1)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def open_pipeline(client: MlflowClient, experiment_id: str, name: str, stamps: Stamps) -> str:
+    """Start the parent run of a pipeline."""
+    run = client.create_run(experiment_id, run_name=name, tags={**stamps.tags(), OWNER: _owner()})
+    _log_dataset(client, run.info.run_id, stamps, "pipeline")
+    return str(run.info.run_id)
+
+
+def find(client: MlflowClient, experiment_id: str, key: str) -> Run | None:
+    """Return the first run of this key, if there is one."""
+    found = client.search_runs(
+        [experiment_id], f"tags.`{KEY}` = '{key}'", order_by=["attributes.start_time ASC"]
+    )
+    return found[0] if found else None
+
+
+def open_training(
+    client: MlflowClient,
+    experiment_id: str,
+    parent: str,
+    key: str,
+    architecture: str,
+    recipe: Mapping[str, Any],
+    seed: int,
+    stamps: Stamps,
+) -> str:
+    """Start the run of a training, or go on in the one that was cut off."""
+    if run := find(client, experiment_id, key):
+        client.update_run(run.info.run_id, status="RUNNING")
+        client.set_tag(run.info.run_id, OWNER, _owner())
+        return str(run.info.run_id)
+    tags = {
+        **stamps.tags(),
+        KEY: key,
+        ARCHITECTURE: architecture,
+        OWNER: _owner(),
+        MLFLOW_PARENT_RUN_ID: parent,
+    }
+    run = client.create_run(experiment_id, run_name=architecture, tags=tags)
+    params = {"architecture": architecture, "seed": seed, **recipe}
+    client.log_batch(
+        run.info.run_id, params=[Param(name, str(value)) for name, value in params.items()]
+    )
+    _log_dataset(client, run.info.run_id, stamps, "training")
+    return str(run.info.run_id)
+
+
+def _log_dataset(client: MlflowClient, run_id: str, stamps: Stamps, context: str) -> None:
+    source = {"path": f"data/prepared/{stamps.dataset}", "dvc": stamps.version}
+    dataset = Dataset(
+        name=stamps.dataset,
+        # MLflow allows 36 characters: a DVC hash without its ending.
+        digest=stamps.version.removesuffix(".dir"),
+        source_type="dvc",
+        source=json.dumps(source),
+    )
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
+
+
+def epochs_logged(client: MlflowClient, run_id: str) -> int:
+    """Return how many epochs a run already holds: MLflow would keep a second copy of each."""
+    return len({metric.step for metric in client.get_metric_history(run_id, "val/loss")})
+
+
+def log_epoch(client: MlflowClient, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
+    """Log an epoch's metrics in one call."""
+    now = int(time.time() * 1000)
+    rows = [Metric(name, value, now, epoch) for name, value in metrics.items()]
+    client.log_batch(run_id, metrics=rows)
+
+
+def log_metrics(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Log final metrics, with the characters that MLflow refuses in a name replaced."""
+    now = int(time.time() * 1000)
+    rows = [
+        Metric(re.sub(r"[^\w\-. :/]", "_", name), value, now, 0) for name, value in metrics.items()
+    ]
+    client.log_batch(run_id, metrics=rows)
+
+
+def log_figures(client: MlflowClient, run_id: str, figures: Mapping[str, Figure]) -> None:
+    """Keep figures as PNG images under figures/."""
+    for name, figure in figures.items():
+        client.log_figure(run_id, figure, f"figures/{name}.png")
+
+
+def log_file(client: MlflowClient, run_id: str, file: Path, folder: str = "") -> None:
+    """Keep a file with a run."""
+    client.log_artifact(run_id, str(file), folder or None)
+
+
+def describe(client: MlflowClient, run_id: str, note: str, tags: Mapping[str, str]) -> None:
+    """Set a run's description (Markdown) and further tags."""
+    rows = [RunTag(MLFLOW_RUN_NOTE, note), *(RunTag(k, v) for k, v in tags.items())]
+    client.log_batch(run_id, tags=rows)
+
+
+def close(client: MlflowClient, run_id: str, status: str = "FINISHED") -> None:
+    """End a run as FINISHED, FAILED or KILLED."""
+    client.set_terminated(run_id, status)
+
+
+def is_finished(run: Run | None) -> bool:
+    return run is not None and run.info.status == RunStatus.to_string(RunStatus.FINISHED)
+
+
+def latest_pipeline(client: MlflowClient, experiment_id: str) -> Run | None:
+    """Return the last finished pipeline run."""
+    found = client.search_runs(
+        [experiment_id],
+        f"tags.`{TRAININGS}` != '' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    return found[0] if found else None
+
+
+def get_runs(client: MlflowClient, run_ids: Iterable[str]) -> list[Run]:
+    """Return these runs. Raises `ConvoyError` for an id that MLflow does not know."""
+    runs = []
+    for run_id in run_ids:
+        try:
+            runs.append(client.get_run(run_id))
+        except MlflowException as error:
+            raise ConvoyError(f"MLflow knows no run {run_id!r}: {error.message}") from None
+    return runs
+
+
+def run_name(run: Run) -> str:
+    return str(run.data.tags.get(MLFLOW_RUN_NAME, run.info.run_id))

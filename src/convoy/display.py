@@ -44,7 +44,6 @@ def progress(console: Console) -> Iterator[None]:
     else:
         handler, shown = _Lines(console), None
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
     logger.propagate = False
     try:
         if shown is None:

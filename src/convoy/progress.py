@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 logger = logging.getLogger("convoy.progress")
+logger.setLevel(logging.INFO)  # whoever adds a handler, Prefect for one, wants to see these
 
 State = Literal["waiting", "running", "done", "kept", "failed"]
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -49,7 +50,8 @@ class Launcher:
     ) -> None:
         """End the parent and whatever still runs in it."""
         assert self._parent.stdin and self._parent.stdout
-        self._parent.stdin.close()
+        with suppress(BrokenPipeError):  # what could not be sent to a parent that was killed
+            self._parent.stdin.close()
         self._parent.wait()
         self._parent.stdout.close()
 

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
-import time
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import wait
 from typing import Any, TextIO
@@ -34,9 +34,12 @@ def serve(modules: list[str]) -> None:
     context = multiprocessing.get_context("fork")
     while line := sys.stdin.readline():
         request = json.loads(line)
-        child = context.Process(target=_child, args=(request, events))
+        child = context.Process(target=_child, args=(request, events, os.getpid()))
         child.start()
         assert child.pid is not None
+        # Both sides say so, whoever comes first: the group must be there before it is ended.
+        with suppress(OSError):
+            os.setpgid(child.pid, child.pid)
         if sys.stdin.fileno() in wait([child.sentinel, sys.stdin.fileno()]):
             _end(child.pid, child.sentinel)
             return
@@ -44,11 +47,13 @@ def serve(modules: list[str]) -> None:
         print_event({"event": "ended", "code": child.exitcode}, events)
 
 
-def _child(request: dict[str, Any], events: TextIO) -> None:
-    os.setsid()
+def _child(request: dict[str, Any], events: TextIO, parent: int) -> None:
+    os.setpgid(0, 0)
     if sys.platform == "linux":
         # Linux's own promise that no orphan survives a parent that was killed.
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it was killed before the promise was made
     with open(request["log"], "ab", buffering=0) as log:  # noqa: PTH123 (its descriptor is kept)
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -57,13 +62,11 @@ def _child(request: dict[str, Any], events: TextIO) -> None:
 
 
 def _end(pid: int, sentinel: int) -> None:
-    os.killpg(pid, signal.SIGTERM)
-    deadline = time.monotonic() + GRACE
-    wait([sentinel], timeout=deadline - time.monotonic())
-    try:
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGTERM)
+    wait([sentinel], timeout=GRACE)
+    with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 if __name__ == "__main__":

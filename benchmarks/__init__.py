@@ -1,0 +1,1 @@
+"""What Convoy costs, measured on this machine against a named peer in the same run."""

@@ -36,7 +36,9 @@ def train(plan: Plan, files: dict[str, str], name: str) -> float:
         weight_decay=recipe.weight_decay,
     )
     steps = len(train_batches) * recipe.epochs
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, steps)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, steps, cycle_momentum=False
+    )
     criterion = torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     for _ in range(recipe.epochs):
         network.train()

@@ -79,7 +79,12 @@ class Classifier(pl.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler: LRScheduler
         if recipe.schedule == "one_cycle":
-            scheduler = OneCycleLR(optimizer, max_lr=recipe.learning_rate, total_steps=steps)
+            scheduler = OneCycleLR(
+                optimizer,
+                max_lr=recipe.learning_rate,
+                total_steps=steps,
+                cycle_momentum=False,  # the recipe's momentum is the one that counts
+            )
         else:
             scheduler = CosineAnnealingLR(optimizer, T_max=steps)
         return {

@@ -91,13 +91,20 @@ def _run(plan: "Plan", settings: list[str]) -> "Outcome":
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with progress(Console(stderr=True)):
         from convoy.outcome import Outcome
-        from convoy.pipeline import start_launcher, warm
+        from convoy.prefect_server import PrefectServer
+        from convoy.programs.launcher import start_launcher, warm
 
-        # Its imports take as long as Prefect's server takes to start: let both happen at once.
-        with start_launcher(plan) as launcher:
+        # Both take seconds to start: let them, while this process imports what it needs.
+        plan.project.create_state()
+        server = None
+        if "PREFECT_API_URL" not in os.environ:
+            server = PrefectServer(plan.project.state / "prefect-server.log")
+        with start_launcher(plan.project) as launcher:
             warm.set(launcher)
             from flows.pipeline import pipeline
 
+            if server:
+                server.wait()
             found = pipeline(plan.dataset, list(plan.architectures), settings)
     return Outcome.model_validate(found)
 

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,22 +23,11 @@ from convoy.evaluation.metrics import Evaluation
 from convoy.evaluation.significance import mcnemar
 from convoy.outcome import Outcome, Row
 from convoy.plan import Plan
-from convoy.programs.launcher import Launcher
+from convoy.programs.launcher import start_launcher, warm
 from convoy.progress import Epoch, Planned, Step, report
 from convoy.promotion import Verdict
 from convoy.settings import Recipe
 from convoy.training.spec import TrainingResult, TrainingSpec, finished, history, training_key
-
-PRELOADED = ("convoy.training.fit", "convoy.evaluation.program")
-
-warm: ContextVar[Launcher | None] = ContextVar("warm", default=None)
-"""A launcher that was started early, so that its imports overlap with other starts."""
-
-
-def start_launcher(plan: Plan) -> Launcher:
-    """Start the preloaded parent of trainings and evaluations."""
-    plan.project.create_state()
-    return Launcher(*PRELOADED, log=plan.project.state / "programs.log")
 
 
 @dataclass
@@ -72,7 +60,7 @@ class Pipeline:
         self.project.create_state()
         with ExitStack() as opened:
             opened.enter_context(_alone(self.project.state))
-            self.launcher = warm.get() or opened.enter_context(start_launcher(self.plan))
+            self.launcher = warm.get() or opened.enter_context(start_launcher(self.project))
             self.began = self.launcher.began
             self.client = tracking.connect(self.project)
             self.experiment = tracking.experiment(self.client, self.project, self.plan.dataset)

@@ -46,8 +46,9 @@ def judge(gate: Gate, accuracy: float, champion: str | None, paired: Paired | No
         margin = f"{against}, margin {gate.margin * 100:.2f}"
         (passed if paired.gain >= gate.margin else failed).append(margin)
         evidence = (
-            f"where they differ it is right {paired.challenger_only} times and the champion "
-            f"{paired.champion_only} times: p = {paired.p_better:.3f}, alpha {gate.alpha}"
+            f"{paired.challenger_only} of the {paired.challenger_only + paired.champion_only} "
+            f"images that only one of them gets right are its own: p = {paired.p_better:.3f}, "
+            f"alpha {gate.alpha}"
         )
         (passed if paired.p_better <= gate.alpha else failed).append(evidence)
     return Verdict(allowed=not failed, reasons=failed or passed)

@@ -80,9 +80,9 @@ def connect(project: Project) -> MlflowClient:
     store is damaged, in use or away.
     """
     uri = os.environ["MLFLOW_TRACKING_URI"]
-    client = MlflowClient(uri, uri)
     try:
         with FileLock(project.state / "mlflow.lock"):
+            client = MlflowClient(uri, uri)
             client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ConvoyError(_store_sentence(uri, error)) from error
@@ -172,15 +172,16 @@ def open_training(
     if run := find(client, experiment_id, key):
         client.update_run(run.info.run_id, status="RUNNING")
         client.set_tag(run.info.run_id, OWNER, _owner())
-        return str(run.info.run_id)
-    tags = {
-        **stamps.tags(),
-        KEY: key,
-        ARCHITECTURE: architecture,
-        OWNER: _owner(),
-        MLFLOW_PARENT_RUN_ID: parent,
-    }
-    run = client.create_run(experiment_id, run_name=architecture, tags=tags)
+    else:
+        tags = {
+            **stamps.tags(),
+            KEY: key,
+            ARCHITECTURE: architecture,
+            OWNER: _owner(),
+            MLFLOW_PARENT_RUN_ID: parent,
+        }
+        run = client.create_run(experiment_id, run_name=architecture, tags=tags)
+    # Again for a run that is there: a kill may have come between it and these.
     params = {"architecture": architecture, "seed": seed, **recipe}
     client.log_batch(
         run.info.run_id, params=[Param(name, str(value)) for name, value in params.items()]
@@ -214,10 +215,14 @@ def log_epoch(client: MlflowClient, run_id: str, epoch: int, metrics: Mapping[st
 
 
 def log_metrics(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) -> None:
-    """Log final metrics, with the characters that MLflow refuses in a name replaced."""
-    now = int(time.time() * 1000)
+    """Log final metrics, with the characters that MLflow refuses in a name replaced.
+
+    Their time is the run's start, so that logging them again after a crash adds nothing.
+    """
+    time_of_all = client.get_run(run_id).info.start_time
     rows = [
-        Metric(re.sub(r"[^\w\-. :/]", "_", name), value, now, 0) for name, value in metrics.items()
+        Metric(re.sub(r"[^\w\-. :/]", "_", name), value, time_of_all, 0)
+        for name, value in metrics.items()
     ]
     client.log_batch(run_id, metrics=rows)
 

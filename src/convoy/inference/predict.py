@@ -32,7 +32,7 @@ def predict(model: Path, files: Iterable[Path]) -> list[Prediction]:
     predictions = []
     for file in files:
         try:
-            image = torch.from_numpy(decode(file, record["channels"]))
+            image = torch.tensor(decode(file, record["channels"]))
         except DataRefused as error:
             predictions.append(Prediction(str(file), None, None, str(error)))
             continue

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 from convoy import errors
 from convoy.errors import ConvoyError
 from convoy.programs.entry import Emit
+from convoy.project import Project
+
+PRELOADED = ("convoy.training.fit", "convoy.evaluation.program")
 
 _SIGNALS = {9: "killed, likely because memory ran out", 15: "asked to stop", 11: "crashed"}
 
@@ -69,37 +73,47 @@ class Launcher:
             self._parent.stdin.flush()
         except BrokenPipeError:
             raise ConvoyError(f"{module} could not start; see {self._log}.") from None
-        for line in self._parent.stdout:
-            event = json.loads(line)
-            match event["event"]:
+        refusal: ConvoyError | None = None
+        for event in map(_parse, self._parent.stdout):
+            match event.get("event"):
                 case "result":
                     result = event["result"]
                 case "refused":
-                    raise_later: ConvoyError = getattr(errors, event["kind"])(event["message"])
-                    self._finish()
-                    raise raise_later
+                    refusal = getattr(errors, event["kind"])(event["message"])
                 case "failed":
-                    self._finish()
-                    raise ConvoyError(f"{module} failed ({event['message']}); see {log}.")
+                    refusal = ConvoyError(f"{module} failed ({event['message']}); see {log}.")
+                case "ended" if refusal:
+                    raise refusal
+                case "ended" if result is not None:
+                    return result
                 case "ended":
-                    if result is not None:
-                        return result
                     raise ConvoyError(f"{module} {_ending(event['code'])}; see {log}.")
-                case "ready":
+                case "ready" | None:
                     continue
                 case _:
                     emit(event)
         raise ConvoyError(f"{module} ended with its parent; see {self._log}.")
 
-    def _finish(self) -> None:
-        """Read on to the program's end, so that the next one finds a clean stream."""
-        assert self._parent.stdout
-        for line in self._parent.stdout:
-            if json.loads(line)["event"] == "ended":
-                return
+
+def _parse(line: str) -> dict[str, Any]:
+    """Return an event; an empty one for a line that its program was killed in the middle of."""
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {}
+    return event
 
 
 def _ending(code: int) -> str:
     if code >= 0:
         return f"ended with code {code} and without a result"
     return f"was {_SIGNALS.get(-code, 'ended')} (signal {-code})"
+
+
+warm: ContextVar[Launcher | None] = ContextVar("warm", default=None)
+"""A launcher that was started early, so that its imports overlap with other starts."""
+
+
+def start_launcher(project: Project) -> Launcher:
+    """Start the preloaded parent of trainings and evaluations."""
+    return Launcher(*PRELOADED, log=project.state / "programs.log")

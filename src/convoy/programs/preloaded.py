@@ -7,7 +7,6 @@ When standard input closes, because its owner is done or was killed, whatever st
 Started by `Launcher`, as `python -m convoy.programs.preloaded MODULE ...`.
 """
 
-import ctypes
 import json
 import multiprocessing
 import os
@@ -19,6 +18,7 @@ from multiprocessing.connection import wait
 from typing import Any, TextIO
 
 from convoy.programs.entry import print_event, run
+from convoy.programs.guarded import die_with_parent
 
 GRACE = 10.0
 """Seconds between asking a program to end and killing it."""
@@ -44,14 +44,13 @@ def serve(modules: list[str]) -> None:
             _end(child.pid, child.sentinel)
             return
         child.join()
+        events.write("\n")  # should the child have been killed in the middle of a line
         print_event({"event": "ended", "code": child.exitcode}, events)
 
 
 def _child(request: dict[str, Any], events: TextIO, parent: int) -> None:
     os.setpgid(0, 0)
-    if sys.platform == "linux":
-        # Linux's own promise that no orphan survives a parent that was killed.
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    die_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # it was killed before the promise was made
     with open(request["log"], "ab", buffering=0) as log:  # noqa: PTH123 (its descriptor is kept)

@@ -60,7 +60,7 @@ def fit(spec: TrainingSpec, emit: Emit) -> TrainingResult:
     last = ModelCheckpoint(
         folder / "checkpoints", "last", save_on_train_epoch_end=True, enable_version_counter=False
     )
-    resumed = _resumable(folder / "checkpoints" / "last.ckpt")
+    resumed = _whole(folder / "checkpoints" / "last.ckpt")
     history = _History(folder / "metrics.jsonl", resumed["epoch"] + 1 if resumed else 0, emit)
     trainer = pl.Trainer(
         accelerator="auto" if spec.device == "auto" else spec.device,
@@ -82,7 +82,7 @@ def fit(spec: TrainingSpec, emit: Emit) -> TrainingResult:
     return _finish(spec, folder, classifier, history.rows, str(trainer.strategy.root_device))
 
 
-def _resumable(checkpoint: Path) -> dict[str, Any] | None:
+def _whole(checkpoint: Path) -> dict[str, Any] | None:
     """Return a checkpoint's content; None where there is none, or one that cannot be read."""
     if not checkpoint.is_file():
         return None
@@ -136,10 +136,14 @@ def _finish(
     device: str,
 ) -> TrainingResult:
     checkpoint = folder / "checkpoints" / "best.ckpt"
-    if not checkpoint.is_file():
+    state = _whole(checkpoint)
+    if state is None:
         # Lightning says nothing when it could not write a checkpoint.
-        raise NotReproducible(f"{checkpoint} was not written: check the folder's rights and space.")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        shutil.rmtree(checkpoint.parent, ignore_errors=True)
+        raise NotReproducible(
+            f"{checkpoint} is missing or damaged: check the folder's rights and space and run "
+            f"again, the training starts over."
+        )
     classifier.load_state_dict(state["state_dict"])
     weights = classifier.network.cpu().state_dict()
     whole = {name: tensor.contiguous() for name, tensor in weights.items()}

@@ -1,0 +1,118 @@
+"""What several tests share: a temporary project, a tiny prepared dataset, quiet PyTorch."""
+
+import gzip
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from convoy import environment, versions
+from convoy.project import Project
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout that these tests belong to; never written to."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def _clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A commit of the files as they stand here, without what Git ignores: data and state."""
+    root = tmp_path_factory.mktemp("clone")
+    listed = _git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, root / name)
+    _git(root, "init", "--quiet", "--initial-branch=main")
+    _git(root, "config", "user.name", "A Tester")
+    _git(root, "config", "user.email", "tester@example.invalid")
+    _git(root, "add", "--all")
+    _git(root, "commit", "--quiet", "--message", "A copy for tests")
+    return root
+
+
+@pytest.fixture(scope="session")
+def _ingested(_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clone after its first ingest: some eight seconds, so once a session."""
+    root = tmp_path_factory.mktemp("ingested") / "project"
+    shutil.copytree(_clone, root)
+    with pytest.MonkeyPatch.context() as patch:
+        versions.ingest(_entered(Project(root), patch), "digits")
+    return root
+
+
+@pytest.fixture
+def project(_clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A fresh clone of this repository: no data, an empty `.convoy/`, its own environment.
+
+    Programs that a test starts run the clone's code, and all their state is the clone's.
+    """
+    shutil.copytree(_clone, tmp_path / "project")
+    return _entered(Project(tmp_path / "project"), monkeypatch)
+
+
+@pytest.fixture
+def ingested(_ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A clone as `project` gives it, with the digits ingested and pushed to its remote."""
+    shutil.copytree(_ingested, tmp_path / "project")
+    return _entered(Project(tmp_path / "project"), monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The first 400 digits at 8 x 8 pixels, prepared: the files of a dataset version by name."""
+    from convoy.ingestion.pack import prepare
+    from convoy.settings import Dataset
+
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "raw").mkdir()
+    first_digits(folder / "raw" / "digits.csv.gz", 400)
+    settings = Dataset(
+        source="digits", model="tiny", channels="gray", image_size=8, val=0.2, test=0.2
+    )
+    prepare("tiny", settings, folder / "raw", folder / "prepared")
+    return {file.name: str(file) for file in (folder / "prepared").iterdir()}
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread: sums in one order, so that two runs are equal bit for bit."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def first_digits(file: Path, rows: int) -> None:
+    """Write the first rows of scikit-learn's digits as its own file is written."""
+    package = find_spec("sklearn")
+    assert package and package.origin
+    shipped = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    lines = gzip.decompress(shipped.read_bytes()).splitlines(keepends=True)
+    file.write_bytes(gzip.compress(b"".join(lines[:rows]), mtime=0))
+
+
+def _entered(project: Project, patch: pytest.MonkeyPatch) -> Project:
+    project.create_state()
+    for name, value in environment.embedded(project).items():
+        patch.setenv(name, value)
+    patch.setenv("PYTHONPATH", f"{project.root / 'src'}{os.pathsep}{project.root}")
+    patch.chdir(project.root)
+    return project
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout

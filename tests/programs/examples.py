@@ -1,0 +1,71 @@
+"""Programs for the launcher to run: each behaves as one kind of training can."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from convoy.errors import ConvoyError, DataRefused, NotReproducible
+from convoy.programs.entry import Emit
+
+REFUSALS: dict[str, type[ConvoyError]] = {
+    "ConvoyError": ConvoyError,
+    "DataRefused": DataRefused,
+    "NotReproducible": NotReproducible,
+}
+
+
+def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Do what `spec["do"]` says."""
+    emit({"event": "began", "pid": os.getpid()})
+    match spec["do"]:
+        case "answer":
+            return {"square": spec["number"] ** 2}
+        case "print":
+            print('{"event": "result", "result": {"forged": true}}', flush=True)  # noqa: T201
+            sys.stderr.write("on standard error\n")
+            subprocess.run(["echo", '{"event": "ended", "code": 0}'], check=True)
+            emit({"event": "epoch", "epoch": 1})
+            return {"printed": True}
+        case "refuse":
+            raise REFUSALS[spec["kind"]]("because of this")
+        case "fail":
+            raise ZeroDivisionError("by nothing")
+        case "read":
+            return {"read": sys.stdin.read()}
+        case "leave":
+            os._exit(spec["code"])
+        case "exit":
+            sys.exit(0)
+        case "die":
+            os.kill(os.getpid(), spec["signal"])
+        case "sleep":
+            time.sleep(600)
+        case "ignore the signal":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            emit({"event": "deaf"})
+            time.sleep(600)
+        case "have a child":
+            child = subprocess.Popen(["sleep", "600"])
+            emit({"event": "child", "pid": child.pid})
+            child.wait()
+        case "train":
+            return train(spec, emit)
+    return {}
+
+
+def train(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Train; kill yourself some milliseconds after the epoch that `spec` names has begun to end."""
+
+    from convoy.training import fit
+
+    def follow(event: dict[str, Any]) -> None:
+        emit(event)
+        if event.get("epoch") == spec["kill_epoch"]:
+            delay = spec["kill_after_ms"] / 1000
+            threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+    return fit.main(spec["spec"], follow)

@@ -1,0 +1,231 @@
+"""`params.yaml` is typed, frozen and complete; what is wrong in it gets one helpful sentence."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from convoy import architectures
+from convoy.errors import UsageError
+from convoy.settings import Settings, load
+
+NAMES = ("mlp", "lenet5", "resnet20")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "params.yaml"
+
+
+@pytest.fixture
+def values(repository: Path) -> dict[str, Any]:
+    """The repository's own values with one recipe, to change."""
+    values: dict[str, Any] = yaml.safe_load((repository / "params.yaml").read_text())
+    values["run"]["architectures"] = ["mlp"]
+    values["recipes"] = {"default": values["recipes"]["default"]}
+    return values
+
+
+@pytest.fixture
+def read(file: Path, values: dict[str, Any]) -> Callable[..., Settings]:
+    """Write `values` and load them."""
+
+    def read(*overrides: str) -> Settings:
+        file.write_text(yaml.safe_dump(values))
+        return load(file, NAMES, overrides)
+
+    return read
+
+
+Read = Callable[..., Settings]
+
+
+def test_the_repositorys_own_settings_are_whole(repository: Path) -> None:
+    settings = load(repository / "params.yaml", architectures.names())
+    assert settings.dataset(settings.run.dataset)
+    for name in settings.run.architectures:
+        assert settings.recipe(name).epochs >= 1
+
+
+def test_settings_are_frozen(read: Read) -> None:
+    settings = read()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.run.seed = 2  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.recipes["default"].epochs = 2  # type: ignore[misc]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read .*nowhere.yaml: No such file"):
+        load(tmp_path / "nowhere.yaml", NAMES)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"run: [", r"params.yaml, line 2: not valid YAML"),
+        (b"\xff\xfe\xfa", r"params.yaml: not valid YAML"),
+        (b"run: 2020-13-45", r"params.yaml: not valid YAML \(month must be in 1..12\)"),
+        (b"", r"params.yaml: expected sections \(run, schedule, datasets, recipes, gate\)"),
+        (b"- run", r"params.yaml: expected sections"),
+        (b"{}", r"params.yaml: 'run' is missing"),
+    ],
+)
+def test_a_file_that_is_not_settings_is_one_sentence(file: Path, content: bytes, said: str) -> None:
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match=said) as caught:
+        load(file, NAMES)
+    assert "\n" not in str(caught.value).rstrip()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("gates", {}, r"unknown key 'gates': did you mean 'gate'\?$"),
+        ("run.sede", 1, r"unknown key 'run.sede': did you mean 'seed'\?$"),
+        ("recipes.default.learning_rat", 1, r"recipes.default.learning_rat.*'learning_rate'\?$"),
+        ("datasets.digits.chanels", "gray", r"datasets.digits.chanels.*'channels'\?$"),
+        ("run.seed", "one", r"'run.seed' is 'one', but input should be a valid integer\.$"),
+        ("run.seed", -1, r"'run.seed' is -1, but .*greater than or equal to 0\.$"),
+        ("run.seed", 2**32, r"'run.seed' is 4294967296, but"),
+        ("run.seed", True, r"'run.seed' is True, but"),
+        ("run.architectures", [], r"'run.architectures' is \[\], but .*at least 1 item"),
+        ("run.architectures", ["lenet"], r"unknown architecture 'lenet': .*'lenet5'\?$"),
+        ("run.dataset", "../digits", r"'run.dataset' is '../digits', but"),
+        ("datasets.digits.channels", "grey", r"is 'grey', but .*'gray' or 'rgb'\.$"),
+        ("datasets.digits.image_size", 7, r"'datasets.digits.image_size' is 7, but"),
+        ("datasets.digits.val", 0, r"'datasets.digits.val' is 0, but"),
+        ("datasets.digits.val", 0.9, r"'datasets.digits': val 0.9 and test 0.2 leave nothing"),
+        ("recipes.default.epochs", 1.5, r"'recipes.default.epochs' is 1.5, but"),
+        ("recipes.default.learning_rate", "5e-4x", r"learning_rate' is '5e-4x', but"),
+        ("recipes.default.learning_rate", float("inf"), r"learning_rate' is inf, but"),
+        ("recipes.default.learning_rate", float("nan"), r"learning_rate' is nan, but"),
+        ("recipes.default.optimizer", "adam", r"is 'adam', but .*'sgd' or 'adamw'"),
+        ("gate", None, r"'gate' is None, but"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_file_and_key(
+    read: Read, values: dict[str, Any], file: Path, path: str, value: Any, said: str
+) -> None:
+    *sections, key = path.split(".")
+    section = values
+    for name in sections:
+        section = section[name]
+    section[key] = value
+    with pytest.raises(UsageError, match=said) as caught:
+        read()
+    assert str(caught.value).startswith(f"{file}: ")
+
+
+def test_each_value_has_its_home_in_the_file_and_no_default(
+    read: Read, values: dict[str, Any]
+) -> None:
+    sections = {
+        "run": values["run"],
+        "schedule": values["schedule"],
+        "datasets.digits": values["datasets"]["digits"],
+        "recipes.default": values["recipes"]["default"],
+        "gate": values["gate"],
+    }
+    for path, section in sections.items():
+        for key in list(section):
+            kept = section.pop(key)
+            with pytest.raises(UsageError, match=f"'{path}.{key}' is missing"):
+                read()
+            section[key] = kept
+
+
+def test_a_recipe_for_a_misspelt_architecture_is_refused(
+    read: Read, values: dict[str, Any]
+) -> None:
+    values["recipes"]["lenet"] = values["recipes"]["default"]
+    with pytest.raises(UsageError, match=r"params.yaml: unknown architecture 'lenet': .*'lenet5'"):
+        read()
+
+
+def test_recipes_without_a_default_are_refused(read: Read, values: dict[str, Any]) -> None:
+    values["recipes"]["mlp"] = values["recipes"].pop("default")
+    with pytest.raises(UsageError, match=r"recipes has no 'default'.*\.$"):
+        read()
+
+
+def test_an_architecture_has_its_own_recipe_or_the_default(
+    read: Read, values: dict[str, Any]
+) -> None:
+    values["recipes"]["mlp"] = {**values["recipes"]["default"], "epochs": 77}
+    settings = read()
+    assert settings.recipe("mlp").epochs == 77
+    assert settings.recipe("lenet5") == settings.recipes["default"]
+
+
+def test_an_unknown_dataset_is_refused_with_the_nearest(read: Read) -> None:
+    with pytest.raises(UsageError, match=r"unknown dataset 'digit'.*did you mean 'digits'\?$"):
+        read().dataset("digit")
+
+
+def test_an_override_is_typed_like_the_file(read: Read) -> None:
+    settings = read("run.seed=7", "gate.alpha=1e-2", "run.architectures=[lenet5, mlp]")
+    assert settings.run.seed == 7
+    assert settings.gate.alpha == 0.01
+    assert settings.run.architectures == ["lenet5", "mlp"]
+
+
+def test_an_override_of_one_recipe_starts_from_the_default_and_leaves_the_others(
+    read: Read,
+) -> None:
+    settings = read("recipes.lenet5.learning_rate=5e-4", "recipes.lenet5.epochs=3")
+    assert settings.recipe("lenet5").learning_rate == 5e-4
+    assert settings.recipe("lenet5").epochs == 3
+    assert settings.recipe("mlp") == settings.recipes["default"] == read().recipes["default"]
+    assert settings.recipe("lenet5").momentum == settings.recipe("mlp").momentum
+
+
+def test_an_override_of_one_recipe_leaves_a_shared_yaml_anchor_alone(
+    file: Path, read: Read
+) -> None:
+    read()
+    text = file.read_text().replace("  default:", "  default: &shared")
+    file.write_text(text.replace("run:\n", "  mlp: *shared\nrun:\n", 1))
+    settings = load(file, NAMES, ["recipes.mlp.epochs=3"])
+    assert settings.recipe("mlp").epochs == 3
+    assert settings.recipe("lenet5").epochs != 3
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("seed", r"--set 'seed' is not KEY=VALUE"),
+        ("=3", r"--set '=3' is not KEY=VALUE"),
+        ("run..seed=3", r"--set 'run..seed=3' is not KEY=VALUE"),
+        ("runs.seed=3", r"--set runs.seed: unknown key 'runs': did you mean 'run'\?"),
+        ("run.sed=3", r"--set run.sed: unknown key 'sed': did you mean 'seed'\?"),
+        ("run.seed.deep=3", r"--set run.seed.deep: unknown key 'seed'"),
+        ("nothing=3", r"--set nothing: unknown key 'nothing'"),
+        ("run.seed=[", r"--set run.seed: '\[' is not a YAML value"),
+        ("run.seed=2020-13-45", r"--set run.seed: '2020-13-45' is not a YAML value"),
+        ("run.seed=", r"params.yaml: 'run.seed' is None, but"),
+        ("run.seed=many", r"params.yaml: 'run.seed' is 'many', but"),
+        ("recipes.lenet.epochs=3", r"unknown key 'lenet': did you mean 'lenet5'\?"),
+        ("recipes.lenet5.epoch=3", r"unknown key 'epoch': did you mean 'epochs'\?"),
+        ("recipes.lenet5.epochs=inf", r"'recipes.lenet5.epochs' is inf, but"),
+        ("recipes.default.learning_rate=inf", r"'recipes.default.learning_rate' is inf, but"),
+        ("datasets.digits.val=0.3", r"DVC reads a dataset's values from params.yaml itself"),
+        ("datasets=3", r"DVC reads a dataset's values"),
+        ("run=3", r"params.yaml: 'run' is 3, but"),
+    ],
+)
+def test_an_override_that_makes_no_sense_is_refused(read: Read, override: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read(override)
+
+
+@pytest.mark.parametrize("default", [None, 3, "text", [1]])
+def test_an_override_over_a_broken_file_is_still_a_sentence(
+    read: Read, values: dict[str, Any], default: Any
+) -> None:
+    values["recipes"]["default"] = default
+    with pytest.raises(UsageError):
+        read("recipes.lenet5.epochs=3")

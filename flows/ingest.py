@@ -3,11 +3,11 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from convoy.pipeline import Pipeline
+from convoy.pipeline.session import Session
 from flows.retries import transient
 
 
 @task(retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=transient, cache_policy=NO_CACHE)
-def ingest(work: Pipeline) -> str:
+def ingest(work: Session) -> str:
     """Return the dataset version's hash."""
     return work.ingest()

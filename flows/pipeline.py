@@ -8,7 +8,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from convoy import outcome
-from convoy.pipeline import Pipeline
+from convoy.pipeline.release import finish
+from convoy.pipeline.session import Session
 from convoy.plan import make_plan
 from convoy.project import Project
 from flows.evaluate import evaluate
@@ -33,15 +34,15 @@ def pipeline(
     plan = make_plan(Project.find(), dataset, architectures or (), overrides or ())
     if kept := outcome.unchanged(plan):
         return kept.model_dump()
-    with Pipeline(plan, str(flow_run.id)) as work:
+    with Session(plan, str(flow_run.id)) as work:
         ingest(work)
         for architecture in plan.architectures:
             train(work, architecture)
             evaluate(work, architecture)
-        register(work)
-        gate(work)
-        promote(work)
-        result = work.finish()
+        registered = register(work)
+        verdict = gate(work, registered)
+        alias = promote(work, registered, verdict)
+        result = finish(work, registered, verdict, alias)
     outcome.keep(plan, result)
     return result.model_dump()
 

@@ -3,10 +3,11 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from convoy.pipeline import Pipeline
+from convoy.pipeline import training
+from convoy.pipeline.session import Session
 
 
 @task(task_run_name="train {architecture}", cache_policy=NO_CACHE)
-def train(work: Pipeline, architecture: str) -> str:
+def train(work: Session, architecture: str) -> str:
     """Return the MLflow run."""
-    return work.train(architecture)
+    return training.train(work, architecture)

@@ -75,7 +75,7 @@ def run(
     else:
         from rich.console import Console
 
-        from convoy.display import show_outcome
+        from convoy.tables import show_outcome
 
         show_outcome(Console(), result, address, unchanged=kept is not None)
     if not result.allowed:
@@ -119,7 +119,7 @@ def compare(
     from rich.console import Console
 
     from convoy import comparison
-    from convoy.display import show_comparison
+    from convoy.tables import show_comparison
 
     found = comparison.compare(_plan_of(dataset), runs or [])
     if as_json:
@@ -134,7 +134,7 @@ def models(as_json: Json = False) -> None:
     from rich.console import Console
 
     from convoy import registry
-    from convoy.display import show_versions
+    from convoy.tables import show_versions
 
     client = _client()
     found = [v for name in registry.names(client) for v in registry.versions(client, name)]
@@ -171,7 +171,7 @@ def history(name: Model, as_json: Json = False) -> None:
     from rich.console import Console
 
     from convoy import promotion
-    from convoy.display import show_history
+    from convoy.tables import show_history
 
     client = _client()
     promotion.settle(client, name)
@@ -192,7 +192,7 @@ def predict(
     from rich.console import Console
 
     from convoy import registry
-    from convoy.display import show_predictions
+    from convoy.tables import show_predictions
 
     name, at, wanted = model.replace("/", "@").partition("@")
     if not at or not wanted:
@@ -220,7 +220,7 @@ def architectures(as_json: Json = False) -> None:
     from rich.console import Console
 
     from convoy.architectures import describe, names
-    from convoy.display import show_architectures
+    from convoy.tables import show_architectures
 
     found = {name: describe(name) for name in names()}
     if as_json:

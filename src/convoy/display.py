@@ -1,29 +1,18 @@
-"""What a person sees: live progress on a terminal, plain lines elsewhere, tables at the end."""
+"""What a person sees of a run at work: a live display on a terminal, plain lines elsewhere."""
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from convoy.outcome import Outcome
 from convoy.progress import Epoch, Event, Planned, Step, logger
-
-if TYPE_CHECKING:
-    from convoy.architectures.architecture import Architecture
-    from convoy.comparison import Comparison
-    from convoy.inference.predict import Prediction
-    from convoy.promotion import Entry
-    from convoy.registry import Registered
 
 _MARKS = {
     "waiting": Text("·", style="dim"),
@@ -132,194 +121,3 @@ class _Screen:
         )
         row.add_row(bar, Text(words))
         return row
-
-
-def show_outcome(console: Console, outcome: Outcome, compare: str, unchanged: bool) -> None:
-    """Print the table, the verdict, and what a person wants next."""
-    if unchanged:
-        console.print(
-            "[bold]Nothing to do:[/] code, settings and data are those of the last run. "
-            "Its results:\n"
-        )
-    console.print(_table(outcome))
-    console.print(_verdict(outcome))
-    if not unchanged:
-        overhead = outcome.seconds - outcome.fit_seconds
-        console.print(
-            f"{outcome.seconds:.1f} s in all, {outcome.fit_seconds:.1f} s of them inside the fits "
-            f"and {overhead:.1f} s around them.\n",
-            style="dim",
-        )
-    console.print(_next_steps(outcome))
-    console.print("\nThese runs compared in the MLflow UI, while `make up` runs:")
-    console.print(compare, markup=False, soft_wrap=True)
-
-
-def _table(outcome: Outcome) -> Table:
-    version = outcome.dataset_version.removesuffix(".dir")[:12]
-    title = f"{outcome.dataset}, version {version}"
-    table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
-    table.padding, table.pad_edge = (0, 1, 0, 0), False  # so that it fits 80 columns
-    table.add_column("architecture", no_wrap=True)
-    heads = (
-        "val.\n%",
-        "test\n%",
-        "95 %\ninterval",
-        "parameters",
-        "multiply-\nadds, M",
-        "train\ns",
-        "µs an\nimage",
-    )
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
-    best = max(row.val_accuracy for row in outcome.rows)
-    for row in outcome.rows:
-        table.add_row(
-            row.architecture + (" [cyan]=[/]" if row.kept else ""),
-            f"{row.val_accuracy * 100:.2f}",
-            f"{row.test_accuracy * 100:.2f}",
-            f"{row.test_accuracy_low * 100:.1f}-{row.test_accuracy_high * 100:.1f}",
-            f"{row.parameters:,}",
-            f"{row.multiply_adds / 1e6:,.2f}",
-            f"{row.seconds:.1f}",
-            f"{row.microseconds_per_image:,.0f}",
-            style="bold" if row.val_accuracy == best else "",
-        )
-    if any(row.kept for row in outcome.rows):
-        table.caption = "= nothing that decides it had changed: kept, not trained again"
-        table.caption_justify = "left"
-    return table
-
-
-def _verdict(outcome: Outcome) -> RenderableType:
-    word, style = ("allowed", "green") if outcome.allowed else ("refused", "red")
-    now = "" if outcome.champion == outcome.version else f"; champion is version {outcome.champion}"
-    lines = [
-        Text.assemble(
-            (f"{outcome.model} version {outcome.version}", "bold"),
-            f", alias {outcome.alias}{now}",
-        ),
-        Text.assemble("The gate ", (word, f"bold {style}"), " it:"),
-        *(Text(f"  - {reason}") for reason in outcome.reasons),
-    ]
-    return Panel(Group(*lines), expand=False, border_style=style)
-
-
-def _next_steps(outcome: Outcome) -> RenderableType:
-    rows = (
-        ("compare in the MLflow UI, and schedule it nightly", "make up"),
-        ("the figures of these runs again", "convoy compare"),
-        ("another value: only lenet5 trains again", "convoy run --set recipes.lenet5.epochs=40"),
-        (
-            "what it says of images",
-            f"convoy predict {outcome.model}@{outcome.alias} {outcome.samples}",
-        ),
-    )
-    lines = [Text("Next, after `. .venv/bin/activate`:")]
-    for what, command in rows:
-        lines += [Text(f"  # {what}", style="dim"), Text(f"  {command}", style="bold cyan")]
-    return Group(*lines)
-
-
-def show_comparison(console: Console, comparison: "Comparison") -> None:
-    """Print runs side by side, the best test accuracy first."""
-    table = Table(title=f"runs on {comparison.dataset}", title_style="bold")
-    table.add_column("run")
-    columns = {
-        "best/val_accuracy": ("validation", "{:.2%}"),
-        "test/accuracy": ("test", "{:.2%}"),
-        "test/accuracy_low": ("95 % from", "{:.1%}"),
-        "test/accuracy_high": ("to", "{:.1%}"),
-        "test/macro_f1": ("macro F1", "{:.4f}"),
-        "test/negative_log_likelihood": ("log loss", "{:.4f}"),
-        "test/expected_calibration_error": ("calibration error", "{:.4f}"),
-        "cost/training_seconds": ("training", "{:.1f} s"),
-    }
-    for head, _ in columns.values():
-        table.add_column(head, justify="right")
-    table.add_column("run id", overflow="fold")
-    ordered = sorted(comparison.runs, key=lambda run: -run.metrics.get("test/accuracy", -1.0))
-    for run in ordered:
-        cells = (
-            form.format(run.metrics[name]) if name in run.metrics else "-"
-            for name, (_, form) in columns.items()
-        )
-        table.add_row(run.name, *cells, run.run_id[:8])
-    console.print(table)
-    console.print("Compared in the MLflow UI (while `make up` runs):")
-    console.print(comparison.address, markup=False, soft_wrap=True)
-
-
-def show_versions(console: Console, versions: "Sequence[Registered]") -> None:
-    """Print registered versions, newest first."""
-    if not versions:
-        console.print("No model is registered yet: start with `convoy run`.")
-        return
-    table = Table()
-    for head in ("model", "version", "alias", "architecture", "test", "dataset version", "commit"):
-        table.add_column(head)
-    table.add_column("gate", overflow="fold")
-    for version in versions:
-        tags, verdict = version.tags, version.verdict
-        said = "allowed" if verdict.get("allowed") else "refused" if verdict else "-"
-        accuracy = tags.get("convoy.test_accuracy")
-        table.add_row(
-            version.name,
-            version.version,
-            ", ".join(version.aliases),
-            tags.get("convoy.architecture", "-"),
-            f"{float(accuracy):.2%}" if accuracy else "-",
-            tags.get("convoy.dataset_version", "-")[:12],
-            tags.get("convoy.commit", "-")[:8],
-            said,
-        )
-    console.print(table)
-
-
-def show_history(console: Console, name: str, entries: "Sequence[Entry]") -> None:
-    """Print the journal of a model, oldest first."""
-    if not entries:
-        console.print(f"{name} has never had a champion.")
-        return
-    table = Table(title=f"what served as {name}", title_style="bold")
-    for head in ("when (UTC)", "what", "version", "instead of", "by"):
-        table.add_column(head)
-    table.add_column("why", overflow="fold")
-    for entry in entries:
-        what = entry.action if entry.state == "done" else f"{entry.action} ({entry.state})"
-        table.add_row(
-            entry.at.removesuffix("+00:00").replace("T", " "),
-            what,
-            entry.version,
-            entry.previous or "-",
-            entry.by,
-            entry.reason,
-        )
-    console.print(table)
-
-
-def show_predictions(console: Console, predictions: "Sequence[Prediction]") -> None:
-    """Print a line a file."""
-    table = Table()
-    table.add_column("file", overflow="fold")
-    table.add_column("class")
-    table.add_column("probability", justify="right")
-    for found in predictions:
-        if found.refused:
-            table.add_row(found.file, Text(found.refused, style="red"), "")
-        else:
-            table.add_row(found.file, Text(str(found.label)), f"{found.probability:.1%}")
-    console.print(table)
-
-
-def show_architectures(console: Console, found: "Mapping[str, Architecture]") -> None:
-    """Print the networks by name."""
-    table = Table()
-    table.add_column("name")
-    table.add_column("year", justify="right")
-    table.add_column("smallest image", justify="right")
-    table.add_column("paper", overflow="fold")
-    for name, architecture in found.items():
-        side = architecture.smallest
-        table.add_row(name, str(architecture.year), f"{side} x {side}", architecture.paper)
-    console.print(table)

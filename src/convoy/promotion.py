@@ -85,6 +85,8 @@ def settle(client: MlflowClient, name: str) -> None:
     for entry in journal(client, name):
         if entry.state == "intent":
             moved = champion is not None and champion.version == entry.version
+            if moved:
+                _end_challenger(client, name, entry.version)
             _write(client, name, replace(entry, state="done" if moved else "cancelled"))
 
 
@@ -152,12 +154,17 @@ def _move(
     )
     _write(client, name, entry)
     client.set_registered_model_alias(name, CHAMPION, number)
-    challenger = by_alias(client, name, CHALLENGER)
-    if challenger and challenger.version == number:
-        client.delete_registered_model_alias(name, CHALLENGER)
+    _end_challenger(client, name, number)
     done = replace(entry, state="done")
     _write(client, name, done)
     return done
+
+
+def _end_challenger(client: MlflowClient, name: str, number: str) -> None:
+    """A champion is nobody's challenger."""
+    challenger = by_alias(client, name, CHALLENGER)
+    if challenger and challenger.version == number:
+        client.delete_registered_model_alias(name, CHALLENGER)
 
 
 def _write(client: MlflowClient, name: str, entry: Entry) -> None:

@@ -62,6 +62,8 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
             "version": registered.version,
             "accuracy": float(correct.mean()),
             "champion": None,
+            "challenger_correct": [],
+            "champion_correct": [],
         }
         champion = by_alias(client, spec["name"], CHAMPION)
         if champion and champion.version != registered.version:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from alembic.util.exc import CommandError
 from filelock import FileLock
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
@@ -84,7 +85,7 @@ def connect(project: Project) -> MlflowClient:
         with FileLock(project.state / "mlflow.lock"):
             client = MlflowClient(uri, uri)
             client.search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
         raise ConvoyError(_store_sentence(uri, error)) from error
     return client
 

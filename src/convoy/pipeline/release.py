@@ -1,0 +1,146 @@
+"""The tasks at the end: register the best, let the gate judge it, do what the gate said."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from convoy import digests, promotion, registry, tracking
+from convoy.evaluation.significance import mcnemar
+from convoy.outcome import Outcome
+from convoy.pipeline.session import Session, Training
+from convoy.pipeline.training import record_of, row_of
+from convoy.progress import Step, report
+from convoy.promotion import Verdict
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A registered version and the champion, scored side by side on the same test images."""
+
+    version: str
+    accuracy: float
+    """Of the version, loaded back from the registry."""
+    champion: str | None
+    """The champion's version; the version itself where it serves already."""
+    challenger_correct: list[bool]
+    champion_correct: list[bool]
+
+
+def best(work: Session) -> Training:
+    """Return the training with the best validation accuracy, the lower loss where they tie."""
+    return max(work.trainings.values(), key=lambda t: (t.result.val_accuracy, -t.result.val_loss))
+
+
+def register(work: Session) -> Registration:
+    """Register the best network on validation; score it and the champion side by side."""
+    chosen = best(work)
+    report(Step("register", "running", chosen.architecture))
+    spec = {
+        "name": work.plan.data.model,
+        "key": digests.values(chosen.key, chosen.result.weights_sha256),
+        "run_id": chosen.run_id,
+        "folder": str(chosen.folder),
+        "record": record_of(work, chosen.architecture),
+        "files": work.version.files,
+        "tracking_uri": os.environ["MLFLOW_TRACKING_URI"],
+        "tags": {
+            "convoy.architecture": chosen.architecture,
+            "convoy.commit": work.stamps.commit,
+            "convoy.dirty": str(work.stamps.dirty).lower(),
+            "convoy.dataset": work.plan.dataset,
+            "convoy.dataset_version": work.version.hash,
+            "convoy.flow_run": work.flow_run,
+            "convoy.test_accuracy": str(row_of(chosen).test_accuracy),
+        },
+    }
+    output = chosen.folder / "log.txt"
+    found = work.launcher.run("convoy.registration", spec, output, lambda event: None)
+    report(Step("register", "done", f"{work.plan.data.model} version {found['version']}"))
+    return Registration(**found)
+
+
+def judge(work: Session, registered: Registration) -> Verdict:
+    """Let the gate say whether the registered version may serve."""
+    report(Step("gate", "running"))
+    if registered.champion == registered.version:
+        return Verdict(True, [f"version {registered.version} is the champion already"])
+    paired = None
+    if registered.champion is not None:
+        paired = mcnemar(
+            np.array(registered.challenger_correct), np.array(registered.champion_correct)
+        )
+    gate = work.plan.settings.gate
+    return promotion.judge(gate, registered.accuracy, registered.champion, paired)
+
+
+def settle_verdict(work: Session, registered: Registration, verdict: Verdict) -> str:
+    """Do what the gate said. Return the version's alias."""
+    name, number = work.plan.data.model, registered.version
+    if registered.champion != number:
+        promotion.keep_verdict(work.client, name, number, verdict)
+        if verdict.allowed:
+            reason = f"the gate allowed it: {'; '.join(verdict.reasons)}"
+            promotion.promote(work.client, name, number, reason)
+        else:
+            promotion.keep_challenger(work.client, name, number)
+    word = "allowed" if verdict.allowed else "refused"
+    report(Step("gate", "done", f"{word}: {'; '.join(verdict.reasons)}"))
+    return registry.CHAMPION if verdict.allowed else registry.CHALLENGER
+
+
+def finish(work: Session, registered: Registration, verdict: Verdict, alias: str) -> Outcome:
+    """Close the pipeline's run and say what came of it."""
+    champion = registry.by_alias(work.client, work.plan.data.model, registry.CHAMPION)
+    outcome = Outcome(
+        dataset=work.plan.dataset,
+        dataset_version=work.version.hash,
+        experiment_id=work.experiment,
+        run_id=work.run_id,
+        rows=[row_of(training) for training in work.trainings.values()],
+        model=work.plan.data.model,
+        version=registered.version,
+        alias=alias,
+        champion=champion.version if champion else None,
+        allowed=verdict.allowed,
+        reasons=verdict.reasons,
+        seconds=time.monotonic() - work.began,
+        fit_seconds=work.fit_seconds,
+        samples=str(_write_samples(work)),
+    )
+    chosen = row_of(best(work))
+    metrics = {
+        "test/accuracy": chosen.test_accuracy,
+        "best/val_accuracy": chosen.val_accuracy,
+        "cost/seconds": outcome.seconds,
+        "cost/overhead_seconds": outcome.seconds - outcome.fit_seconds,
+    }
+    tracking.log_metrics(work.client, work.run_id, metrics)
+    reasons = "\n".join(f"- {reason}" for reason in outcome.reasons)
+    note = (
+        f"Best on validation: **{chosen.architecture}**, registered as `{outcome.model}` version "
+        f"{outcome.version} ({outcome.alias}).\n\n{reasons}"
+    )
+    tags = {
+        tracking.TRAININGS: ",".join(row.run_id for row in outcome.rows),
+        "convoy.verdict": "allowed" if outcome.allowed else "refused",
+    }
+    tracking.describe(work.client, work.run_id, note, tags)
+    work.close(work.run_id)
+    return outcome
+
+
+def _write_samples(work: Session) -> Path:
+    """Write one test image of each class as a file, for people to try predictions on."""
+    folder = work.project.state / "samples" / work.plan.dataset
+    folder.mkdir(parents=True, exist_ok=True)
+    images = np.load(work.version.files["test-images.npy"], mmap_mode="r")
+    labels = np.load(work.version.files["test-labels.npy"])
+    for place in range(len(work.manifest["classes"])):
+        pixels = np.array(images[int(np.argmax(labels == place))])
+        # Named by its place among the classes: a class name need not be a file name.
+        Image.fromarray(pixels.squeeze()).save(folder / f"{place:03d}.png")
+    return folder.relative_to(work.project.root)

@@ -1,0 +1,119 @@
+"""One run of the pipeline: what it holds open, and what its tasks hand on to each other."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from convoy import promotion, registry, tracking, versions
+from convoy.errors import ConvoyError
+from convoy.evaluation.metrics import Evaluation
+from convoy.plan import Plan
+from convoy.programs.launcher import start_launcher, warm
+from convoy.progress import Planned, Step, report
+from convoy.training.spec import TrainingResult
+
+
+@dataclass
+class Training:
+    """An architecture on its way through the pipeline."""
+
+    architecture: str
+    key: str
+    folder: Path
+    run_id: str
+    kept: bool
+    result: TrainingResult
+    logged_evaluation: str = ""
+    """The key of the evaluation that its run holds."""
+    evaluation: Evaluation | None = None
+    cost: dict[str, Any] | None = None
+
+
+class Session:
+    """One run of the pipeline on one project; a second one at the same time is refused."""
+
+    def __init__(self, plan: Plan, flow_run: str) -> None:
+        self.plan = plan
+        self.project = plan.project
+        self.flow_run = flow_run
+        self.fit_seconds = 0.0
+        self.trainings: dict[str, Training] = {}
+        self.open_runs: list[str] = []
+        self._resources = ExitStack()
+
+    def __enter__(self) -> "Session":
+        self.project.create_state()
+        with ExitStack() as opened:
+            opened.enter_context(_alone(self.project.state))
+            self.launcher = warm.get() or opened.enter_context(start_launcher(self.project))
+            self.began = self.launcher.began
+            self.client = tracking.connect(self.project)
+            self.experiment = tracking.experiment(self.client, self.project, self.plan.dataset)
+            tracking.settle(self.client, self.experiment)
+            if self.plan.data.model in registry.names(self.client):
+                promotion.settle(self.client, self.plan.data.model)
+            self._resources = opened.pop_all()
+        trained = [f"train {name}" for name in self.plan.architectures]
+        report(Planned(("ingest", *trained, "register", "gate")))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is not None:
+                status = "FAILED" if issubclass(kind, Exception) else "KILLED"
+                for run_id in self.open_runs:
+                    tracking.close(self.client, run_id, status)
+        finally:
+            self._resources.close()
+
+    def ingest(self) -> str:
+        """Bring the dataset up to date; open the pipeline's run. Return the dataset version."""
+        report(Step("ingest", "running"))
+        self.version = versions.ingest(self.project, self.plan.dataset)
+        self.manifest = self.version.manifest
+        commit, dirty = self.project.commit()
+        self.stamps = tracking.Stamps(
+            commit, dirty, self.plan.dataset, self.version.hash, self.flow_run
+        )
+        name = time.strftime("pipeline %Y-%m-%d %H:%M:%S")
+        self.run_id = tracking.open_pipeline(self.client, self.experiment, name, self.stamps)
+        self.open_runs.append(self.run_id)
+        counts = {split: sum(found.values()) for split, found in self.manifest["counts"].items()}
+        report(Step("ingest", "done", ", ".join(f"{v:,} {k}" for k, v in counts.items())))
+        return self.version.hash
+
+    def close(self, run_id: str) -> None:
+        """End one of the runs that this one opened in MLflow."""
+        tracking.close(self.client, run_id)
+        self.open_runs.remove(run_id)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    lock = FileLock(state / "run.lock")
+    owner = state / "run.owner"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        pid = owner.read_text() if owner.is_file() else "unknown"
+        raise ConvoyError(
+            f"another run is at work in this project (process {pid}): wait for it to end."
+        ) from None
+    try:
+        owner.write_text(str(os.getpid()))
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()

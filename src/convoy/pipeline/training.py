@@ -1,0 +1,179 @@
+"""The tasks that train and evaluate an architecture, and what MLflow is told of them."""
+
+from pathlib import Path
+from typing import Any
+
+from convoy import digests, tracking
+from convoy.errors import ConvoyError
+from convoy.evaluation.figures import confusion_figure, curves_figure
+from convoy.evaluation.metrics import Evaluation
+from convoy.outcome import Row
+from convoy.pipeline.session import Session, Training
+from convoy.progress import Epoch, Step, report
+from convoy.settings import Recipe
+from convoy.training.spec import TrainingResult, TrainingSpec, finished, history, training_key
+
+EVALUATION = "convoy.evaluation"
+"""The tag with the key of the evaluation that a run holds."""
+
+
+def train(work: Session, architecture: str) -> str:
+    """Train one architecture, or keep what is there. Return its run id."""
+    step = f"train {architecture}"
+    recipe, seed = work.plan.settings.recipe(architecture), work.plan.settings.run.seed
+    key = training_key(architecture, recipe, seed, work.version.hash)
+    folder = work.project.runs / key[:32]
+    found = tracking.find(work.client, work.experiment, key)
+    result = finished(folder)
+    if found is not None and result is not None and tracking.is_finished(found):
+        run_id = str(found.info.run_id)
+        logged = found.data.tags.get(EVALUATION, "")
+        kept = Training(architecture, key, folder, run_id, True, result, logged)
+        work.trainings[architecture] = kept
+        report(Step(step, "kept"))
+        return run_id
+    report(Step(step, "running"))
+    run_id = tracking.open_training(
+        work.client,
+        work.experiment,
+        work.run_id,
+        key,
+        architecture,
+        recipe.model_dump(),
+        seed,
+        work.stamps,
+    )
+    work.open_runs.append(run_id)
+    result = _fit(work, architecture, recipe, folder, run_id)
+    work.trainings[architecture] = Training(architecture, key, folder, run_id, False, result)
+    return run_id
+
+
+def _fit(
+    work: Session, architecture: str, recipe: Recipe, folder: Path, run_id: str
+) -> TrainingResult:
+    spec = TrainingSpec(
+        architecture=architecture,
+        recipe=recipe,
+        seed=work.plan.settings.run.seed,
+        dataset=work.plan.dataset,
+        version=work.version.hash,
+        files=work.version.files,
+        folder=str(folder),
+    )
+    folder.mkdir(exist_ok=True)
+    logged = tracking.epochs_logged(work.client, run_id)
+    before = history(folder)
+
+    def log(row: dict[str, Any]) -> None:
+        nonlocal logged
+        if row["epoch"] > logged:
+            tracking.log_epoch(work.client, run_id, row["epoch"], row["metrics"])
+            logged = row["epoch"]
+
+    def follow(row: dict[str, Any]) -> None:
+        log(row)
+        left = row["seconds"] / row["epoch"] * (row["epochs"] - row["epoch"])
+        report(
+            Epoch(
+                f"train {architecture}",
+                row["epoch"],
+                row["epochs"],
+                row["metrics"]["train/loss"],
+                row["metrics"]["val/accuracy"],
+                left,
+            )
+        )
+
+    output = folder / "log.txt"
+    found = work.launcher.run("convoy.training.fit", spec.model_dump(), output, follow)
+    for row in history(folder):
+        log(row)  # those that a crash kept from MLflow
+    result = TrainingResult.model_validate(found)
+    if finished(folder) != result:
+        raise ConvoyError(f"the training of {architecture} left no whole result in {folder}.")
+    work.fit_seconds += result.seconds - (before[-1]["seconds"] if before else 0.0)
+    return result
+
+
+def evaluate(work: Session, architecture: str) -> float:
+    """Score one architecture on the test split. Return its accuracy."""
+    training = work.trainings[architecture]
+    modules = ("convoy.evaluation.program", "convoy.graph")
+    key = digests.values(training.key, digests.code(*modules))
+    spec = {
+        "folder": str(training.folder),
+        "record": record_of(work, architecture),
+        "files": work.version.files,
+        "key": key,
+    }
+    log = training.folder / "log.txt"
+    cost = work.launcher.run("convoy.evaluation.program", spec, log, lambda event: None)
+    training.cost = cost
+    training.evaluation = Evaluation.from_json(cost["evaluation"])
+    if training.logged_evaluation != key:
+        _log_evaluation(work, training, key)
+    if not training.kept:
+        accuracy = training.evaluation.accuracy
+        report(Step(f"train {architecture}", "done", f"test accuracy {accuracy:.2%}"))
+    return training.evaluation.accuracy
+
+
+def _log_evaluation(work: Session, training: Training, key: str) -> None:
+    assert training.evaluation is not None and training.cost is not None
+    cost = {
+        "cost/parameters": training.cost["parameters"],
+        "cost/multiply_adds": training.cost["multiply_adds"],
+        "cost/microseconds_per_image": training.cost["microseconds_per_image"],
+        "cost/training_seconds": training.result.seconds,
+        "best/epoch": training.result.best_epoch,
+        "best/val_loss": training.result.val_loss,
+        "best/val_accuracy": training.result.val_accuracy,
+    }
+    metrics = {**training.evaluation.metrics("test"), **cost}
+    tracking.log_metrics(work.client, training.run_id, metrics)
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for row in history(training.folder):
+        for name, value in row["metrics"].items():
+            curves.setdefault(name, []).append((row["epoch"], value))
+    figures = {
+        "confusion_matrix": confusion_figure(training.evaluation),
+        "curves": curves_figure(curves, f"{training.architecture} on {work.plan.dataset}"),
+    }
+    tracking.log_figures(work.client, training.run_id, figures)
+    tracking.log_file(work.client, training.run_id, training.folder / "predictions.npz")
+    shown = row_of(training)
+    note = (
+        f"**{training.architecture}** on `{work.plan.dataset}` version "
+        f"`{work.version.hash}`: test accuracy {shown.test_accuracy:.2%} "
+        f"({shown.test_accuracy_low:.2%} to {shown.test_accuracy_high:.2%}), best epoch "
+        f"{training.result.best_epoch} of {training.result.epochs}.\n\nAgain: check out "
+        f"`{work.stamps.commit}`, then `convoy run --dataset {work.plan.dataset} "
+        f"--architectures {training.architecture}`."
+    )
+    tags = {"convoy.weights_sha256": training.result.weights_sha256, EVALUATION: key}
+    tracking.describe(work.client, training.run_id, note, tags)
+    if not training.kept:
+        work.close(training.run_id)
+
+
+def record_of(work: Session, architecture: str) -> dict[str, Any]:
+    names = ("classes", "channels", "image_size", "mean", "std")
+    return {"architecture": architecture, **{name: work.manifest[name] for name in names}}
+
+
+def row_of(training: Training) -> Row:
+    assert training.evaluation is not None and training.cost is not None
+    return Row(
+        architecture=training.architecture,
+        run_id=training.run_id,
+        kept=training.kept,
+        val_accuracy=training.result.val_accuracy,
+        test_accuracy=training.evaluation.accuracy,
+        test_accuracy_low=training.evaluation.accuracy_low,
+        test_accuracy_high=training.evaluation.accuracy_high,
+        parameters=training.cost["parameters"],
+        multiply_adds=training.cost["multiply_adds"],
+        seconds=training.result.seconds,
+        microseconds_per_image=training.cost["microseconds_per_image"],
+    )

@@ -16,7 +16,7 @@ setup: .venv/installed  ## create .venv and install what constraints.txt pins
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; Convoy needs Python 3.11 (or 3.12: make PYTHON=python3.12)." >&2; exit 2; }
 	@echo "Setting up .venv (about two minutes, once) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --use-pep517 --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 run: setup       ## the whole pipeline on the embedded default

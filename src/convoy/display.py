@@ -104,7 +104,7 @@ class _Screen:
             seconds = self.took.get(name)
             if running:
                 seconds = time.monotonic() - self.began[name]
-            clock = Text("" if seconds is None else f"{seconds:6.1f} s", style="dim")
+            clock = Text("" if seconds is None else f"{seconds:5.0f} s", style="dim")
             style = "bold" if running else "dim" if step.state == "waiting" else ""
             table.add_row(mark, Text(name, style=style), clock, self._detail(step))
         return table
@@ -114,10 +114,10 @@ class _Screen:
         if step.state != "running" or epoch is None:
             return Text("unchanged, kept" if step.state == "kept" else step.detail, style="dim")
         row = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=epoch.epochs, completed=epoch.epoch, width=20)
+        bar = ProgressBar(total=epoch.epochs, completed=epoch.epoch, width=8)
         words = (
-            f"epoch {epoch.epoch}/{epoch.epochs}  loss {epoch.loss:.3f}  "
-            f"validation {epoch.val_accuracy:.1%}  {epoch.seconds_left:.0f} s left"
+            f"epoch {epoch.epoch}/{epoch.epochs}, loss {epoch.loss:.3f}, "
+            f"val. {epoch.val_accuracy:.1%}, {epoch.seconds_left:.0f} s left"
         )
         row.add_row(bar, Text(words))
         return row

@@ -43,15 +43,14 @@ def show_outcome(console: Console, outcome: Outcome, compare: str, unchanged: bo
 def _table(outcome: Outcome) -> Table:
     version = outcome.dataset_version.removesuffix(".dir")[:12]
     title = f"{outcome.dataset}, version {version}"
-    table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
-    table.padding, table.pad_edge = (0, 1, 0, 0), False  # so that it fits 80 columns
+    table = _new_table(title)
     table.add_column("architecture", no_wrap=True)
     heads = (
         "val.\n%",
         "test\n%",
         "95 %\ninterval",
         "parameters",
-        "multiply-\nadds, M",
+        "mult-\nadds, M",
         "train\ns",
         "µs an\nimage",
     )
@@ -61,19 +60,36 @@ def _table(outcome: Outcome) -> Table:
     for row in outcome.rows:
         table.add_row(
             row.architecture + (" [cyan]=[/]" if row.kept else ""),
-            f"{row.val_accuracy * 100:.2f}",
+            f"{row.val_accuracy * 100:.1f}",
             f"{row.test_accuracy * 100:.2f}",
             f"{row.test_accuracy_low * 100:.1f}-{row.test_accuracy_high * 100:.1f}",
             f"{row.parameters:,}",
-            f"{row.multiply_adds / 1e6:,.2f}",
-            f"{row.seconds:.1f}",
-            f"{row.microseconds_per_image:,.0f}",
+            _digits(row.multiply_adds / 1e6),
+            _digits(row.seconds),
+            _digits(row.microseconds_per_image),
             style="bold" if row.val_accuracy == best else "",
         )
     if any(row.kept for row in outcome.rows):
         table.caption = "= nothing that decides it had changed: kept, not trained again"
         table.caption_justify = "left"
     return table
+
+
+def _new_table(title: str | None = None) -> Table:
+    # Nothing but the border's space between columns, so that it fits a terminal of 80.
+    return Table(
+        title=title,
+        title_style="bold",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+    )
+
+
+def _digits(value: float) -> str:
+    """Three or four digits say enough of a cost."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _verdict(outcome: Outcome) -> RenderableType:
@@ -108,30 +124,31 @@ def _next_steps(outcome: Outcome) -> RenderableType:
 
 def show_comparison(console: Console, comparison: "Comparison") -> None:
     """Print runs side by side, the best test accuracy first."""
-    table = Table(title=f"runs on {comparison.dataset}", title_style="bold")
-    table.add_column("run")
-    columns = {
-        "best/val_accuracy": ("validation", "{:.2%}"),
-        "test/accuracy": ("test", "{:.2%}"),
-        "test/accuracy_low": ("95 % from", "{:.1%}"),
-        "test/accuracy_high": ("to", "{:.1%}"),
-        "test/macro_f1": ("macro F1", "{:.4f}"),
-        "test/negative_log_likelihood": ("log loss", "{:.4f}"),
-        "test/expected_calibration_error": ("calibration error", "{:.4f}"),
-        "cost/training_seconds": ("training", "{:.1f} s"),
+    table = _new_table(f"runs on {comparison.dataset}")
+    table.add_column("run", overflow="fold")
+    heads = {
+        "best/val_accuracy": ("val.\n%", 100, 1),
+        "test/accuracy": ("test\n%", 100, 2),
+        "test/accuracy_low": ("95 %\nfrom", 100, 1),
+        "test/accuracy_high": ("\nto", 100, 1),
+        "test/balanced_accuracy": ("balanced\n%", 100, 2),
+        "test/macro_f1": ("macro\nF1", 1, 4),
+        "test/negative_log_likelihood": ("log\nloss", 1, 4),
+        "test/expected_calibration_error": ("calib.\nerror", 1, 4),
+        "cost/training_seconds": ("train\ns", 1, 1),
     }
-    for head, _ in columns.values():
-        table.add_column(head, justify="right")
-    table.add_column("run id", overflow="fold")
+    for head, _, _ in heads.values():
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("run id", no_wrap=True)
     ordered = sorted(comparison.runs, key=lambda run: -run.metrics.get("test/accuracy", -1.0))
     for run in ordered:
         cells = (
-            form.format(run.metrics[name]) if name in run.metrics else "-"
-            for name, (_, form) in columns.items()
+            f"{run.metrics[name] * scale:.{digits}f}" if name in run.metrics else "-"
+            for name, (_, scale, digits) in heads.items()
         )
         table.add_row(run.name, *cells, run.run_id[:8])
     console.print(table)
-    console.print("Compared in the MLflow UI (while `make up` runs):")
+    console.print("Compared in the MLflow UI, while `make up` runs:")
     console.print(comparison.address, markup=False, soft_wrap=True)
 
 
@@ -140,7 +157,7 @@ def show_versions(console: Console, versions: "Sequence[Registered]") -> None:
     if not versions:
         console.print("No model is registered yet: start with `convoy run`.")
         return
-    table = Table()
+    table = _new_table()
     for head in ("model", "version", "alias", "architecture", "test", "dataset version", "commit"):
         table.add_column(head)
     table.add_column("gate", overflow="fold")
@@ -166,7 +183,7 @@ def show_history(console: Console, name: str, entries: "Sequence[Entry]") -> Non
     if not entries:
         console.print(f"{name} has never had a champion.")
         return
-    table = Table(title=f"what served as {name}", title_style="bold")
+    table = _new_table(f"what served as {name}")
     for head in ("when (UTC)", "what", "version", "instead of", "by"):
         table.add_column(head)
     table.add_column("why", overflow="fold")
@@ -185,7 +202,7 @@ def show_history(console: Console, name: str, entries: "Sequence[Entry]") -> Non
 
 def show_predictions(console: Console, predictions: "Sequence[Prediction]") -> None:
     """Print a line a file."""
-    table = Table()
+    table = _new_table()
     table.add_column("file", overflow="fold")
     table.add_column("class")
     table.add_column("probability", justify="right")
@@ -199,7 +216,7 @@ def show_predictions(console: Console, predictions: "Sequence[Prediction]") -> N
 
 def show_architectures(console: Console, found: "Mapping[str, Architecture]") -> None:
     """Print the networks by name."""
-    table = Table()
+    table = _new_table()
     table.add_column("name")
     table.add_column("year", justify="right")
     table.add_column("smallest image", justify="right")

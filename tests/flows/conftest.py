@@ -1,0 +1,106 @@
+"""One story, told once a session through the real command line; each test reads a chapter of it.
+
+A chapter is a fixture that depends on the one before, so that any test can be run alone.
+"""
+
+import gzip
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.terminal import Done, convoy, git
+
+NewProject = Callable[[str], Path]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A command in the story's project, and what Git said after it."""
+
+    root: Path
+    done: Done
+    changes: str
+
+
+@pytest.fixture(scope="session")
+def new_project(_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> NewProject:
+    """Return a maker of clones with short recipes, committed."""
+
+    def make(name: str) -> Path:
+        root = tmp_path_factory.mktemp(name) / "project"
+        shutil.copytree(_clone, root)
+        params = yaml.safe_load((root / "params.yaml").read_text())
+        params["run"]["architectures"] = ["mlp", "lenet5"]
+        for architecture in ("mlp", "lenet5"):
+            params["recipes"][architecture]["epochs"] = 4
+        params["gate"]["floor"] = 0.8
+        (root / "params.yaml").write_text(yaml.safe_dump(params))
+        git(root, "commit", "--quiet", "--all", "--message", "Short recipes")
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def first(new_project: NewProject) -> Chapter:
+    """The first run in a fresh clone."""
+    return _run(new_project("story"))
+
+
+@pytest.fixture(scope="session")
+def second(first: Chapter) -> Chapter:
+    """The same command again, in its form for people."""
+    done = convoy(first.root, "run")
+    return Chapter(first.root, done, git(first.root, "status", "--porcelain"))
+
+
+@pytest.fixture(scope="session")
+def commented(second: Chapter) -> Chapter:
+    """After comments in a file that decides the results and in one that does not."""
+    for name in ("src/convoy/architectures/lenet.py", "src/convoy/up.py"):
+        file = second.root / name
+        file.write_text(f"# a new comment\n{file.read_text()}# and another\n")
+    return _run(second.root)
+
+
+@pytest.fixture(scope="session")
+def tuned(commented: Chapter) -> Chapter:
+    """With one value of one recipe changed."""
+    return _run(commented.root, "--set", "recipes.mlp.weight_decay=1.0e-3")
+
+
+@pytest.fixture(scope="session")
+def recoded(tuned: Chapter) -> Chapter:
+    """After a change to a line of LeNet's code."""
+    file = tuned.root / "src/convoy/architectures/lenet.py"
+    code = file.read_text()
+    line = "self.f6(features).tanh()"
+    assert line in code
+    file.write_text(code.replace(line, "(self.f6(features) * 1.0).tanh()"))
+    return _run(tuned.root)
+
+
+@pytest.fixture(scope="session")
+def refused(recoded: Chapter) -> Chapter:
+    """With a training that cannot come to anything."""
+    worse = ("recipes.mlp.epochs=1", "recipes.mlp.learning_rate=1.0e-6")
+    return _run(recoded.root, "--architectures", "mlp", "--set", worse[0], "--set", worse[1])
+
+
+@pytest.fixture(scope="session")
+def shrunk(refused: Chapter) -> Chapter:
+    """After the last rows of the raw data were taken away."""
+    file = refused.root / "data/raw/digits/digits.csv.gz"
+    rows = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
+    file.chmod(0o644)
+    file.write_bytes(gzip.compress(b"".join(rows[:-100]), mtime=0))
+    return _run(refused.root)
+
+
+def _run(root: Path, *arguments: str) -> Chapter:
+    done = convoy(root, "run", "--json", *arguments)
+    return Chapter(root, done, git(root, "status", "--porcelain"))

@@ -1,0 +1,107 @@
+"""What a person sees: a live display on a terminal, lines elsewhere, tables of 80 columns."""
+
+import io
+import re
+
+from rich.console import Console
+
+from convoy.display import progress
+from convoy.outcome import Outcome, Row
+from convoy.progress import Epoch, Planned, Step, report
+from convoy.tables import show_outcome
+
+
+def _console(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=80, color_system=None)
+
+
+def _written(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def _a_run_at_work() -> None:
+    report(Planned(("ingest", "train lenet5", "gate")))
+    report(Step("ingest", "done", "1,167 train"))
+    report(Step("train lenet5", "running"))
+    report(Epoch("train lenet5", 3, 30, 0.25, 0.9512, 12.4))
+
+
+def test_on_a_terminal_each_step_has_a_line_and_the_one_at_work_its_epoch() -> None:
+    console = _console(terminal=True)
+    with progress(console):
+        _a_run_at_work()
+    screen = _written(console).replace("\r", "\n")
+    for words in ("ingest", "1,167 train", "train lenet5", "gate"):
+        assert words in screen
+    assert "epoch 3/30, loss 0.250, val. 95.1%, 12 s left" in screen
+
+
+def test_without_a_terminal_each_event_is_a_line_with_its_time() -> None:
+    console = _console(terminal=False)
+    with progress(console):
+        _a_run_at_work()
+    lines = _written(console).splitlines()
+    assert len(lines) == 4
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \S", line) for line in lines)
+    assert lines[3].endswith("epoch 3/30, loss 0.2500, validation accuracy 95.12%, 12 s left")
+
+
+def test_nobody_is_told_after_the_display_has_ended() -> None:
+    console = _console(terminal=False)
+    with progress(console):
+        pass
+    _a_run_at_work()
+    assert _written(console) == ""
+
+
+def _outcome(kept: bool, allowed: bool) -> Outcome:
+    row = Row(
+        architecture="googlenet_3x3",
+        run_id="0" * 32,
+        kept=kept,
+        val_accuracy=1.0,
+        test_accuracy=0.9885,
+        test_accuracy_low=0.971,
+        test_accuracy_high=0.996,
+        parameters=143_667_240,
+        multiply_adds=19_632_000_000,
+        seconds=12345.6,
+        microseconds_per_image=123456,
+    )
+    return Outcome(
+        dataset="digits",
+        dataset_version="f08be26e50152853315cb8cc5531edc5.dir",
+        experiment_id="1",
+        run_id="1" * 32,
+        rows=[row],
+        model="digits",
+        version="3",
+        alias="champion" if allowed else "challenger",
+        champion="3" if allowed else "2",
+        allowed=allowed,
+        reasons=["test accuracy 98.85% against the floor of 95.00%"],
+        seconds=20.0,
+        fit_seconds=15.0,
+        samples=".convoy/samples/digits",
+    )
+
+
+def test_the_table_fits_80_columns_with_nothing_cut_off() -> None:
+    console = _console(terminal=False)
+    show_outcome(console, _outcome(kept=True, allowed=True), "http://address", unchanged=False)
+    written = _written(console)
+    assert "…" not in written
+    for figure in ("98.85", "97.1-99.6", "143,667,240", "19,632", "12,346", "123,456"):
+        assert figure in written
+    assert "5.0 s around them" in written
+    assert "kept, not trained again" in written
+
+
+def test_a_refusal_says_who_serves_and_why_not_this_one() -> None:
+    console = _console(terminal=False)
+    show_outcome(console, _outcome(kept=False, allowed=False), "http://address", unchanged=True)
+    written = _written(console)
+    assert "Nothing to do" in written
+    assert "digits version 3, alias challenger; champion is version 2" in written
+    assert "refused" in written

@@ -12,6 +12,7 @@ from convoy.pipeline.release import finish
 from convoy.pipeline.session import Session
 from convoy.plan import make_plan
 from convoy.project import Project
+from flows import crashed
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.promote import gate, promote, register
@@ -35,6 +36,7 @@ def pipeline(
     if kept := outcome.unchanged(plan):
         return kept.model_dump()
     with Session(plan, str(flow_run.id)) as work:
+        crashed.settle(work.dead_flow_runs)
         ingest(work)
         for architecture in plan.architectures:
             train(work, architecture)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from convoy import tracking
+from convoy import store
 from convoy.project import Project
 
 _templates: dict[Path, Path] = {}
@@ -39,4 +39,4 @@ def _open(project: Project, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.database}")
     monkeypatch.setenv("MLFLOW_LOGGING_LEVEL", "WARNING")
     assert os.environ["MLFLOW_TRACKING_URI"].endswith(str(project.database))
-    return tracking.connect(project)
+    return store.connect(project)

@@ -46,7 +46,6 @@ def convoy(
     folder: Path | None = None,
     before: Sequence[str] = (),
     more: Mapping[str, str] | None = None,
-    user: int | None = None,
 ) -> Done:
     """Run `convoy` with the project's own code; `before` is a command that starts it."""
     command = [*before, sys.executable, "-m", "convoy", *arguments]
@@ -54,7 +53,6 @@ def convoy(
         command,
         cwd=folder or root,
         env=environment(root, more),
-        user=user,
         capture_output=True,
         text=True,
         timeout=240,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from convoy.errors import ConvoyError, DataRefused, UsageError
+from convoy.errors import ConvoyError, DataRefused, Stopped, UsageError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,9 +41,6 @@ def main() -> NoReturn:
     except ConvoyError as error:
         sys.stderr.write(f"convoy: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("convoy: stopped; run the same command again to go on from here.\n")
-        sys.exit(130)
     sys.exit(0)
 
 
@@ -59,7 +56,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run the whole pipeline: ingest, train, evaluate, register, gate, promote."""
-    from convoy import outcome
+    from convoy import outcome, versions
     from convoy.addresses import compare_address, mlflow_interface
     from convoy.plan import make_plan
 
@@ -67,6 +64,8 @@ def run(
     chosen = [name.strip() for name in architectures.split(",")] if architectures else []
     plan = make_plan(project, dataset, chosen, settings or [])
     kept = outcome.unchanged(plan)
+    if kept is None:
+        versions.check(project, plan.dataset)  # refused here, before anything is started
     result = kept or _run(plan, settings or [])
     runs = [row.run_id for row in result.rows]
     address = compare_address(mlflow_interface(), result.experiment_id, runs)
@@ -105,7 +104,10 @@ def _run(plan: "Plan", settings: list[str]) -> "Outcome":
 
             if server:
                 server.wait()
-            found = pipeline(plan.dataset, list(plan.architectures), settings)
+            try:
+                found = pipeline(plan.dataset, list(plan.architectures), settings)
+            except KeyboardInterrupt:
+                raise Stopped("stopped; the same command goes on from here.") from None
     return Outcome.model_validate(found)
 
 
@@ -116,12 +118,14 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs: the last pipeline's, or those that are named."""
+    plan = _plan_of(dataset)
+
     from rich.console import Console
 
     from convoy import comparison
     from convoy.tables import show_comparison
 
-    found = comparison.compare(_plan_of(dataset), runs or [])
+    found = comparison.compare(plan, runs or [])
     if as_json:
         _print_json(asdict(found))
     else:
@@ -131,12 +135,13 @@ def compare(
 @app.command()
 def models(as_json: Json = False) -> None:
     """List the registered models with their versions."""
+    client = _client()
+
     from rich.console import Console
 
     from convoy import registry
     from convoy.tables import show_versions
 
-    client = _client()
     found = [v for name in registry.names(client) for v in registry.versions(client, name)]
     if as_json:
         _print_json([asdict(version) for version in found])
@@ -152,28 +157,33 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a version the champion, by a person's decision."""
+    client = _client()
+
     from convoy import promotion
 
-    _moved(asdict(promotion.promote(_client(), name, version, reason)), name, as_json)
+    _moved(asdict(promotion.promote(client, name, version, reason)), name, as_json)
 
 
 @app.command()
 def rollback(name: Model, as_json: Json = False) -> None:
     """Bring back the champion that the present one replaced."""
+    client = _client()
+
     from convoy import promotion
 
-    _moved(asdict(promotion.rollback(_client(), name)), name, as_json)
+    _moved(asdict(promotion.rollback(client, name)), name, as_json)
 
 
 @app.command()
 def history(name: Model, as_json: Json = False) -> None:
     """Tell what served, since when, and why."""
+    client = _client()
+
     from rich.console import Console
 
     from convoy import promotion
     from convoy.tables import show_history
 
-    client = _client()
     promotion.settle(client, name)
     entries = promotion.journal(client, name)
     if as_json:
@@ -189,15 +199,16 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Say what a registered model sees in image files."""
+    name, at, wanted = model.replace("/", "@").partition("@")
+    if not at or not wanted:
+        raise UsageError(f"{model!r} is not NAME@ALIAS or NAME/VERSION, as in digits@champion.")
+    project, client = _project(), _client()
+
     from rich.console import Console
 
     from convoy import registry
     from convoy.tables import show_predictions
 
-    name, at, wanted = model.replace("/", "@").partition("@")
-    if not at or not wanted:
-        raise UsageError(f"{model!r} is not NAME@ALIAS or NAME/VERSION, as in digits@champion.")
-    project, client = _project(), _client()
     chosen = registry.version(client, name, wanted)
     scratch = project.state / "models" / f"{name}-{chosen.version}"
     folder = registry.download(chosen, scratch, os.environ["MLFLOW_TRACKING_URI"])
@@ -233,12 +244,16 @@ def architectures(as_json: Json = False) -> None:
 @app.command()
 def up() -> None:
     """Start the Prefect UI, the MLflow UI and the scheduled pipeline, until Ctrl-C."""
+    plan = _plan_of(None)
+    plan.project.create_state()
+
     from convoy.up import start
 
-    start(_plan_of(None))
+    start(plan)
 
 
 def _project() -> "Project":
+    """Return the project around, its environment filled in: before mlflow reads it on import."""
     from convoy import environment
     from convoy.project import Project
 
@@ -257,9 +272,9 @@ def _client() -> "MlflowClient":
     project = _project()
     project.create_state()
 
-    from convoy import tracking
+    from convoy import store
 
-    return tracking.connect(project)
+    return store.connect(project)
 
 
 def _moved(entry: dict[str, Any], name: str, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convoy import tracking
+from convoy import store, tracking
 from convoy.addresses import compare_address, mlflow_interface
 from convoy.errors import UsageError
 from convoy.plan import Plan
@@ -35,8 +35,8 @@ def compare(plan: Plan, run_ids: Sequence[str]) -> Comparison:
     Raises `UsageError` where there is nothing to compare yet.
     """
     plan.project.create_state()
-    client = tracking.connect(plan.project)
-    experiment = tracking.experiment(client, plan.project, plan.dataset)
+    client = store.connect(plan.project)
+    experiment = store.experiment(client, plan.project, plan.dataset)
     chosen = list(run_ids)
     if not chosen:
         latest = tracking.latest_pipeline(client, experiment)

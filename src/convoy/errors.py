@@ -44,6 +44,12 @@ class ParityFailed(ConvoyError):
     exit_code = 6
 
 
+class Stopped(ConvoyError):
+    """A run that a person ended with Ctrl-C; the code is the shell's own."""
+
+    exit_code = 130
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: its nearest known ones, else all."""
     known = sorted(known)

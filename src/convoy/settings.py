@@ -181,7 +181,8 @@ def _number(value: Any) -> Any:
 
 
 def _sentence(file: Path, error: ValidationError) -> str:
-    first = error.errors()[0]
+    # A misspelt key is a missing one too; the misspelling says more.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     match first["type"]:
         case "extra_forbidden":

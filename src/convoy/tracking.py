@@ -6,7 +6,6 @@ is all that a tracking server promises.
 """
 
 import json
-import os
 import re
 import socket
 import time
@@ -16,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from alembic.util.exc import CommandError
-from filelock import FileLock
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import (
@@ -38,10 +35,8 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_RUN_NOTE,
     MLFLOW_SOURCE_NAME,
 )
-from sqlalchemy.exc import SQLAlchemyError
 
 from convoy.errors import ConvoyError
-from convoy.project import Project
 
 KEY = "convoy.key"
 COMMIT = "convoy.commit"
@@ -74,50 +69,6 @@ class Stamps:
         }
 
 
-def connect(project: Project) -> MlflowClient:
-    """Return a client, its database created by one process alone.
-
-    Two processes that create it at once both fail in its migrations. Raises `ConvoyError` where the
-    store is damaged, in use or away.
-    """
-    uri = os.environ["MLFLOW_TRACKING_URI"]
-    try:
-        with FileLock(project.state / "mlflow.lock"):
-            client = MlflowClient(uri, uri)
-            client.search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
-        raise ConvoyError(_store_sentence(uri, error)) from error
-    return client
-
-
-def _store_sentence(uri: str, error: Exception) -> str:
-    shown = re.sub(r"//[^/@]*@", "//", uri)
-    words = str(error)
-    if "not a database" in words or "malformed" in words or "Can't locate revision" in words:
-        return (
-            f"{shown} is damaged or not an MLflow database: move the file aside and run again, or "
-            f"restore it from a backup; nothing in it was changed."
-        )
-    if "locked" in words:
-        return f"{shown} is in use by another program that locks it: end that one and run again."
-    return f"the MLflow store {shown} does not answer: {words.splitlines()[0]}"
-
-
-def experiment(client: MlflowClient, project: Project, dataset: str) -> str:
-    """Return the experiment of a dataset, created where it is missing."""
-    if found := client.get_experiment_by_name(dataset):
-        return str(found.experiment_id)
-    # A server keeps artifacts where it says; without one they lie beside the database.
-    local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite")
-    place = (project.state / "artifacts" / dataset).as_uri() if local else None
-    try:
-        return str(client.create_experiment(dataset, artifact_location=place))
-    except MlflowException:
-        if found := client.get_experiment_by_name(dataset):
-            return str(found.experiment_id)
-        raise
-
-
 def settle(client: MlflowClient, experiment_id: str) -> list[str]:
     """End the runs whose owner is gone, here, as KILLED; return their ids."""
     dead = []
@@ -127,6 +78,12 @@ def settle(client: MlflowClient, experiment_id: str) -> list[str]:
             client.set_terminated(run.info.run_id, "KILLED")
             dead.append(run.info.run_id)
     return dead
+
+
+def flow_runs(client: MlflowClient, run_ids: Iterable[str]) -> set[str]:
+    """Return the Prefect flow runs that these runs are stamped with."""
+    tags = (client.get_run(run_id).data.tags for run_id in run_ids)
+    return {found[FLOW_RUN] for found in tags if FLOW_RUN in found}
 
 
 def _owner() -> str:

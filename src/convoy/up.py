@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from convoy import tracking
+from convoy import store
 from convoy.addresses import mlflow_interface, prefect_interface
 from convoy.errors import ConvoyError
 from convoy.files import write_json
@@ -29,7 +29,7 @@ def start(plan: Plan) -> None:
     with _alone(project):
         for name in ("CONVOY_PREFECT_PORT", "CONVOY_MLFLOW_PORT"):
             _check_port(name)
-        tracking.connect(project)  # creates the database before a server and a run both would
+        store.connect(project)  # creates the database before a server and a run both would
         prefect = f"{prefect_interface()}/api"
         write_json(project.state / "up.json", {"pid": os.getpid(), "prefect": prefect})
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from convoy import promotion, registry, tracking, versions
+from convoy import promotion, registry, store, tracking, versions
 from convoy.errors import ConvoyError
 from convoy.evaluation.metrics import Evaluation
 from convoy.plan import Plan
@@ -43,9 +43,12 @@ class Session:
         self.plan = plan
         self.project = plan.project
         self.flow_run = flow_run
+        self.run_id = ""
         self.fit_seconds = 0.0
         self.trainings: dict[str, Training] = {}
         self.open_runs: list[str] = []
+        self.dead_flow_runs: set[str] = set()
+        """Prefect's runs whose process is gone, for the flow to end."""
         self._resources = ExitStack()
 
     def __enter__(self) -> "Session":
@@ -54,9 +57,10 @@ class Session:
             opened.enter_context(_alone(self.project.state))
             self.launcher = warm.get() or opened.enter_context(start_launcher(self.project))
             self.began = self.launcher.began
-            self.client = tracking.connect(self.project)
-            self.experiment = tracking.experiment(self.client, self.project, self.plan.dataset)
-            tracking.settle(self.client, self.experiment)
+            self.client = store.connect(self.project)
+            self.experiment = store.experiment(self.client, self.project, self.plan.dataset)
+            dead = tracking.settle(self.client, self.experiment)
+            self.dead_flow_runs = tracking.flow_runs(self.client, dead)
             if self.plan.data.model in registry.names(self.client):
                 promotion.settle(self.client, self.plan.data.model)
             self._resources = opened.pop_all()
@@ -87,9 +91,10 @@ class Session:
         self.stamps = tracking.Stamps(
             commit, dirty, self.plan.dataset, self.version.hash, self.flow_run
         )
-        name = time.strftime("pipeline %Y-%m-%d %H:%M:%S")
-        self.run_id = tracking.open_pipeline(self.client, self.experiment, name, self.stamps)
-        self.open_runs.append(self.run_id)
+        if not self.run_id:  # a retry of this task goes on in the run that is open
+            name = time.strftime("pipeline %Y-%m-%d %H:%M:%S")
+            self.run_id = tracking.open_pipeline(self.client, self.experiment, name, self.stamps)
+            self.open_runs.append(self.run_id)
         counts = {split: sum(found.values()) for split, found in self.manifest["counts"].items()}
         report(Step("ingest", "done", ", ".join(f"{v:,} {k}" for k, v in counts.items())))
         return self.version.hash

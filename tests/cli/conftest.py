@@ -1,0 +1,34 @@
+"""Clones for the command line, each made once: one without data, one with a first champion."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.terminal import convoy, git
+
+
+@pytest.fixture(scope="session")
+def served(_ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone after a short run: one version, the champion. Tests leave it as it is."""
+    root = tmp_path_factory.mktemp("served") / "project"
+    shutil.copytree(_ingested, root)
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["run"]["architectures"] = ["mlp"]
+    params["recipes"]["mlp"]["epochs"] = 4
+    params["gate"]["floor"] = 0.5
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    git(root, "commit", "--quiet", "--all", "--message", "Short recipes")
+    done = convoy(root, "run")
+    assert done.code == 0, done.err
+    return root
+
+
+@pytest.fixture
+def bare(_clone: Path, tmp_path: Path) -> Iterator[Path]:
+    """A fresh clone that nothing has run in."""
+    root = tmp_path / "bare"
+    shutil.copytree(_clone, root)
+    yield root

@@ -1,0 +1,129 @@
+"""A run is skipped only where code, settings, data and champion are those of its receipt."""
+
+import os
+import shutil
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import pytest
+
+from convoy import outcome
+from convoy.files import write_json
+from convoy.outcome import Outcome
+from convoy.plan import Plan, make_plan
+from convoy.project import Project
+from tests.stores import new_store
+
+pytestmark = pytest.mark.slow
+
+RESULT = Outcome(
+    dataset="digits",
+    dataset_version="0" * 32 + ".dir",
+    experiment_id="1",
+    run_id="r",
+    rows=[],
+    model="digits",
+    version="1",
+    alias="champion",
+    champion="1",
+    allowed=True,
+    reasons=["no champion yet"],
+    seconds=1.0,
+    fit_seconds=0.5,
+    samples=".convoy/samples/digits",
+)
+
+
+def plan_of(project: Project, overrides: Collection[str] = ()) -> Plan:
+    return make_plan(project, None, ["mlp", "lenet5"], overrides)
+
+
+@pytest.fixture
+def kept(
+    ingested: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Project:
+    """A project whose last run left a receipt and a champion."""
+    _, client = new_store(ingested.root, tmp_path_factory, monkeypatch)
+    client.create_registered_model("digits")
+    client.create_model_version("digits", source="file:///nowhere")
+    client.create_model_version("digits", source="file:///nowhere")
+    client.set_registered_model_alias("digits", "champion", "1")
+    outcome.keep(plan_of(ingested), RESULT)
+    return ingested
+
+
+def test_an_unchanged_run_has_the_outcome_of_the_last(kept: Project) -> None:
+    assert outcome.unchanged(plan_of(kept)) == RESULT
+
+
+def test_without_a_receipt_there_is_nothing_to_keep(kept: Project) -> None:
+    shutil.rmtree(kept.state / "receipts")
+    assert outcome.unchanged(plan_of(kept)) is None
+
+
+def test_a_torn_receipt_is_no_receipt(kept: Project) -> None:
+    file = kept.state / "receipts" / "digits.json"
+    file.write_bytes(file.read_bytes()[:100])
+    assert outcome.unchanged(plan_of(kept)) is None
+
+
+@pytest.mark.parametrize(
+    "override", ["recipes.mlp.epochs=99", "gate.floor=0.5", "run.seed=2"], ids=str
+)
+def test_a_setting_that_counts_makes_a_run(kept: Project, override: str) -> None:
+    assert outcome.unchanged(plan_of(kept, [override])) is None
+
+
+@pytest.mark.parametrize("override", ["recipes.resnet20.epochs=99", "schedule.cron=0 3 * * *"])
+def test_a_setting_that_decides_nothing_here_makes_none(kept: Project, override: str) -> None:
+    assert outcome.unchanged(plan_of(kept, [override])) == RESULT
+
+
+def test_other_architectures_make_a_run(kept: Project) -> None:
+    assert outcome.unchanged(make_plan(kept, None, ["mlp"])) is None
+
+
+def touch(file: Path) -> None:
+    stat = file.stat()
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+
+
+def append(file: Path) -> None:
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes() + b"\n")
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+@pytest.mark.parametrize("change", [touch, append, remove])
+@pytest.mark.parametrize(
+    "file", ["data/raw/digits/digits.csv.gz", "data/prepared/digits/test-images.npy"]
+)
+def test_data_that_was_written_to_makes_a_run(
+    kept: Project, change: Callable[[Path], None], file: str
+) -> None:
+    change(kept.root / file)
+    assert outcome.unchanged(plan_of(kept)) is None
+
+
+def test_the_champion_is_the_one_of_now(kept: Project) -> None:
+    from convoy import store
+
+    store.connect(kept).set_registered_model_alias("digits", "champion", "2")
+    found = outcome.unchanged(plan_of(kept))
+    assert found is not None and (found.version, found.champion) == ("1", "2")
+
+
+@pytest.mark.parametrize("database", [None, b"", b"noise" * 1000])
+def test_a_registry_that_does_not_answer_makes_a_run(kept: Project, database: bytes | None) -> None:
+    kept.database.unlink()
+    if database is not None:
+        kept.database.write_bytes(database)
+    assert outcome.unchanged(plan_of(kept)) is None
+
+
+def test_a_receipt_of_another_shape_is_no_receipt(kept: Project) -> None:
+    write_json(kept.state / "receipts" / "digits.json", ["not", "ours"])
+    assert outcome.unchanged(plan_of(kept)) is None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from convoy.errors import ConvoyError, DataRefused, Stopped, UsageError
+from convoy.errors import ConvoyError, DataRefused, GateRefused, Stopped, UsageError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,7 +78,8 @@ def run(
 
         show_outcome(Console(), result, address, unchanged=kept is not None)
     if not result.allowed:
-        raise typer.Exit(5)
+        still = f"champion is version {result.champion}" if result.champion else "no champion yet"
+        raise GateRefused(f"the gate refused {result.model} version {result.version}; {still}.")
 
 
 def _run(plan: "Plan", settings: list[str]) -> "Outcome":

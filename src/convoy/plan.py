@@ -17,6 +17,8 @@ class Plan:
     settings: Settings
     dataset: str
     architectures: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+    """What `--set` changed of the settings."""
 
     @property
     def data(self) -> Dataset:
@@ -41,4 +43,4 @@ def make_plan(
     selected = tuple(dict.fromkeys(chosen or settings.run.architectures))
     for name in selected:
         architectures.module_of(name)
-    return Plan(project, settings, named, selected)
+    return Plan(project, settings, named, selected, tuple(overrides))

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from convoy import digests, promotion, registry, tracking
+from convoy.errors import ConvoyError
 from convoy.evaluation.significance import mcnemar
 from convoy.outcome import Outcome
 from convoy.pipeline.session import Session, Training
@@ -78,15 +79,28 @@ def judge(work: Session, registered: Registration) -> Verdict:
 
 
 def settle_verdict(work: Session, registered: Registration, verdict: Verdict) -> str:
-    """Do what the gate said. Return the version's alias."""
+    """Do what the gate said. Return the version's alias.
+
+    Raises `ConvoyError` where somebody made another version champion since: the gate has not
+    compared with that one.
+    """
     name, number = work.plan.data.model, registered.version
-    if registered.champion != number:
+    champion = registry.by_alias(work.client, name, registry.CHAMPION)
+    present = champion.version if champion else None
+    if present not in (registered.champion, number):
+        raise ConvoyError(
+            f"version {present} became champion while version {number} was compared with version "
+            f"{registered.champion}: run again to compare it with that one."
+        )
+    if present != number:
         promotion.keep_verdict(work.client, name, number, verdict)
         if verdict.allowed:
             reason = f"the gate allowed it: {'; '.join(verdict.reasons)}"
             promotion.promote(work.client, name, number, reason)
         else:
             promotion.keep_challenger(work.client, name, number)
+    else:
+        promotion.settle(work.client, name)  # a retry may find its own move half recorded
     word = "allowed" if verdict.allowed else "refused"
     report(Step("gate", "done", f"{word}: {'; '.join(verdict.reasons)}"))
     return registry.CHAMPION if verdict.allowed else registry.CHALLENGER

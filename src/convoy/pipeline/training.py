@@ -1,5 +1,6 @@
 """The tasks that train and evaluate an architecture, and what MLflow is told of them."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +144,14 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
     tracking.log_figures(work.client, training.run_id, figures)
     tracking.log_file(work.client, training.run_id, training.folder / "predictions.npz")
     shown = row_of(training)
+    overrides = "".join(f" --set {shlex.quote(override)}" for override in work.plan.overrides)
     note = (
         f"**{training.architecture}** on `{work.plan.dataset}` version "
         f"`{work.version.hash}`: test accuracy {shown.test_accuracy:.2%} "
         f"({shown.test_accuracy_low:.2%} to {shown.test_accuracy_high:.2%}), best epoch "
         f"{training.result.best_epoch} of {training.result.epochs}.\n\nAgain: check out "
         f"`{work.stamps.commit}`, then `convoy run --dataset {work.plan.dataset} "
-        f"--architectures {training.architecture}`."
+        f"--architectures {training.architecture}{overrides}`."
     )
     tags = {"convoy.weights_sha256": training.result.weights_sha256, EVALUATION: key}
     tracking.describe(work.client, training.run_id, note, tags)
@@ -158,11 +160,13 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
 
 
 def record_of(work: Session, architecture: str) -> dict[str, Any]:
+    """Return what rebuilds the network, beside its weights."""
     names = ("classes", "channels", "image_size", "mean", "std")
     return {"architecture": architecture, **{name: work.manifest[name] for name in names}}
 
 
 def row_of(training: Training) -> Row:
+    """Return the figures of a training that has been evaluated."""
     assert training.evaluation is not None and training.cost is not None
     return Row(
         architecture=training.architecture,

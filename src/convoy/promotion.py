@@ -123,6 +123,18 @@ def rollback(client: MlflowClient, name: str) -> Entry:
     return _move(client, name, "rollback", previous, champion.version, reason)
 
 
+def rolled_back(client: MlflowClient, name: str, number: str) -> Entry | None:
+    """Return the last rollback from a version, unless a person has promoted it again since."""
+    entries = [entry for entry in journal(client, name) if entry.state == "done"]
+    about = [
+        entry
+        for entry in entries
+        if (entry.action == "rollback" and entry.previous == number)
+        or (entry.action == "promote" and entry.version == number)
+    ]
+    return about[-1] if about and about[-1].action == "rollback" else None
+
+
 def keep_challenger(client: MlflowClient, name: str, number: str) -> None:
     """Keep a refused version in sight."""
     client.set_registered_model_alias(name, CHALLENGER, number)

@@ -69,6 +69,10 @@ def judge(work: Session, registered: Registration) -> Verdict:
     report(Step("gate", "running"))
     if registered.champion == registered.version:
         return Verdict(True, [f"version {registered.version} is the champion already"])
+    name = work.plan.data.model
+    if entry := promotion.rolled_back(work.client, name, registered.version):
+        reason = f"version {registered.version} was rolled back on {entry.at} by {entry.by}"
+        return Verdict(False, [f"{reason}: only a person may promote it again"])
     paired = None
     if registered.champion is not None:
         paired = mcnemar(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-OURS = ("PREFECT_", "MLFLOW_", "DVC_", "CONVOY_", "TMPDIR", "MPLCONFIGDIR")
+OURS = ("PREFECT_", "MLFLOW_", "DVC_", "CONVOY_", "MPLCONFIGDIR")
 """Variables that Convoy fills in: a process begins without them, whatever other tests have set."""
 
 

@@ -15,6 +15,7 @@ from convoy.errors import ConvoyError, nearest
         ("NotReproducible", 4),
         ("GateRefused", 5),
         ("ParityFailed", 6),
+        ("Stopped", 130),
     ],
 )
 def test_each_kind_has_its_exit_code(name: str, code: int) -> None:
@@ -25,4 +26,5 @@ def test_each_kind_has_its_exit_code(name: str, code: int) -> None:
 
 def test_a_misspelt_name_gets_its_nearest_and_a_strange_one_all() -> None:
     assert nearest("lenet", ["vgg16", "lenet5"]) == "did you mean 'lenet5'?"
+    assert nearest("resnet21", ["resnet20", "resnet32"]) == "did you mean 'resnet20'?"
     assert nearest("zzz", ["vgg16", "lenet5"]) == "known are lenet5, vgg16."

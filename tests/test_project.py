@@ -69,3 +69,11 @@ def test_all_embedded_state_stays_inside_the_project(tmp_path: Path) -> None:
     for value in values:
         if os.sep in value:
             assert value.removeprefix("sqlite:///").startswith(str(tmp_path / ".convoy"))
+
+
+def test_what_killed_programs_left_is_cleared_and_nothing_else(project: Project) -> None:
+    (project.scratch / "left" / "behind").mkdir(parents=True)
+    (project.runs / "a training").mkdir()
+    project.clear_scratch()
+    assert list(project.scratch.iterdir()) == []
+    assert [folder.name for folder in project.runs.iterdir()] == ["a training"]

@@ -25,7 +25,6 @@ def embedded(project: Project) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "PREFECT_SHOW_TIPS": "false",
         "MLFLOW_TRACKING_URI": f"sqlite:///{project.database}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",  # its migrations narrate otherwise
@@ -37,8 +36,6 @@ def embedded(project: Project) -> dict[str, str]:
         "DVC_NO_ANALYTICS": "true",
         "DVC_SITE_CACHE_DIR": str(state / "dvc-site"),
         "MPLCONFIGDIR": str(state / "matplotlib"),
-        # The same file system as the checkpoints: Lightning writes there first and renames.
-        "TMPDIR": str(state / "tmp"),
     }
 
 

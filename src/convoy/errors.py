@@ -5,7 +5,11 @@ without a traceback; everything that is not a `ConvoyError` is a fault of ours a
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+from itertools import takewhile
+
+CLOSE = 0.5
+"""The share of a name that must agree before another is suggested for it."""
 
 
 class ConvoyError(Exception):
@@ -51,7 +55,15 @@ class Stopped(ConvoyError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence about an unknown name: its nearest known ones, else all."""
-    known = sorted(known)
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
+    """Return the end of a sentence about an unknown name: its nearest known one, else all."""
+
+    def likeness(other: str) -> tuple[float, int]:
+        # Of two that are as like, people mean the one that begins as they began.
+        agreeing = takewhile(lambda pair: pair[0] == pair[1], zip(name, other, strict=False))
+        return SequenceMatcher(None, name, other).ratio(), len(list(agreeing))
+
+    ordered = sorted(known)
+    best = max(ordered, key=likeness, default="")
+    if likeness(best)[0] >= CLOSE:
+        return f"did you mean {best!r}?"
+    return f"known are {', '.join(ordered)}."

@@ -1,5 +1,6 @@
 """Where things are: a project is a Git checkout with a params.yaml at its top."""
 
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,12 +62,22 @@ class Project:
     def prepared(self, dataset: str) -> Path:
         return self.root / "data" / "prepared" / dataset
 
+    @property
+    def scratch(self) -> Path:
+        """Where programs write what nobody keeps."""
+        return self.state / "tmp"
+
+    def clear_scratch(self) -> None:
+        """Remove what killed programs left; nobody else may be at work in this project."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(exist_ok=True)
+
     def create_state(self) -> None:
         """Create `.convoy/`, or say in one sentence why that cannot be."""
         try:
-            for folder in (self.state, self.runs, self.state / "tmp", self.state / "prefect"):
+            for folder in (self.state, self.runs, self.scratch, self.state / "prefect"):
                 folder.mkdir(exist_ok=True)
-            probe = self.state / "tmp" / "probe"
+            probe = self.scratch / "probe"
             probe.touch()
             probe.unlink()
         except OSError as error:

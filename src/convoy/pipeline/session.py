@@ -55,6 +55,7 @@ class Session:
         self.project.create_state()
         with ExitStack() as opened:
             opened.enter_context(_alone(self.project.state))
+            self.project.clear_scratch()
             self.launcher = warm.get() or opened.enter_context(start_launcher(self.project))
             self.began = self.launcher.began
             self.client = store.connect(self.project)

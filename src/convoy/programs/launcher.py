@@ -27,11 +27,15 @@ class Launcher:
     It starts at once and imports in the background, so that whoever needs it soon waits less.
     """
 
-    def __init__(self, *preload: str, log: Path) -> None:
+    def __init__(self, *preload: str, log: Path, scratch: Path | None = None) -> None:
         self.began = time.monotonic()
         self._log = log
         # Bound threads do not stall on few cores: without it a step can take 10 times as long.
         environ = {"OMP_PROC_BIND": "true", **os.environ}
+        if scratch:
+            # The checkpoints' own file system: Lightning writes here first, then moves, and a move
+            # between two file systems can be cut off in the middle.
+            environ["TMPDIR"] = str(scratch)
         with log.open("ab") as stream:
             self._parent = subprocess.Popen(
                 [sys.executable, "-m", "convoy.programs.preloaded", *preload],
@@ -116,4 +120,4 @@ warm: ContextVar[Launcher | None] = ContextVar("warm", default=None)
 
 def start_launcher(project: Project) -> Launcher:
     """Start the preloaded parent of trainings and evaluations."""
-    return Launcher(*PRELOADED, log=project.state / "programs.log")
+    return Launcher(*PRELOADED, log=project.state / "programs.log", scratch=project.scratch)

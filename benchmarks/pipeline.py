@@ -8,7 +8,6 @@ Works in a fresh clone in a temporary folder with its own state, so it begins wi
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -39,7 +38,7 @@ def main(result: Path | None) -> int:
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
         found = _measure(clone)
     for name, bound in BOUNDS.items():
-        mark = "ok" if found["measured"][name] <= bound else "PASSED THE BOUND"
+        mark = "ok" if found["measured"][name] <= bound else "OVER THE BOUND"
         print(f"{name:<22} {found['measured'][name]:>9.2f}   at most {bound:<6} {mark}")
     print(f"{'pipeline / plain loop':<22} {found['ratio']:>9.2f}")
     for row in found["rows"]:
@@ -54,8 +53,6 @@ def _measure(clone: Path) -> dict[str, Any]:
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"):
         environ.pop(name, None)
     convoy = [sys.executable, "-m", "convoy"]
-    # No byte code from elsewhere: the first run is the one of a newcomer, after installation.
-    shutil.rmtree(clone / ".convoy", ignore_errors=True)
     first = measure([*convoy, "run", "--json"], clone, environ)
     unchanged = [measure([*convoy, "run", "--json"], clone, environ) for _ in range(REPEATS)]
     assert all(json.loads(run.output)["unchanged"] for run in unchanged)

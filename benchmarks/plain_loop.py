@@ -12,11 +12,14 @@ import torch
 from convoy import architectures, versions
 from convoy.datamodule import Batches, read_split
 from convoy.plan import Plan, make_plan
+from convoy.preprocessing import Preprocessing
 from convoy.project import Project
+from convoy.versions import Version
 
 
-def train(plan: Plan, files: dict[str, str], name: str) -> float:
+def train(plan: Plan, version: Version, name: str) -> float:
     """Return the seconds that a fit takes."""
+    files, manifest = version.files, version.manifest
     recipe, seed = plan.settings.recipe(name), plan.settings.run.seed
     epoch = 0
     train_batches = Batches(
@@ -27,8 +30,12 @@ def train(plan: Plan, files: dict[str, str], name: str) -> float:
     torch.manual_seed(seed)
     description = architectures.describe(name)
     network = architectures.build(
-        name, num_classes=10, in_channels=1, image_size=plan.data.image_size
+        name,
+        num_classes=len(manifest["classes"]),
+        in_channels=len(manifest["mean"]),
+        image_size=manifest["image_size"],
     ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    normalise = Preprocessing(manifest["image_size"], manifest["mean"], manifest["std"]).normalise
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=recipe.learning_rate,
@@ -44,7 +51,7 @@ def train(plan: Plan, files: dict[str, str], name: str) -> float:
         network.train()
         for images, labels in train_batches:
             optimizer.zero_grad()
-            outputs = network((images.float() - 78) / 100)
+            outputs = network(normalise(images))
             loss: torch.Tensor = description.loss(outputs, labels, criterion)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -52,7 +59,7 @@ def train(plan: Plan, files: dict[str, str], name: str) -> float:
         network.eval()
         with torch.no_grad():
             for images, labels in val_batches:
-                criterion(network((images.float() - 78) / 100), labels)
+                criterion(network(normalise(images)), labels)
         epoch += 1
     return time.monotonic() - began
 
@@ -61,8 +68,8 @@ def main() -> None:
     """Train every architecture of params.yaml, one after another."""
     project = Project.find()
     plan = make_plan(project)
-    files = versions.current(project, plan.dataset).files
-    print(json.dumps({name: train(plan, files, name) for name in plan.architectures}))
+    version = versions.current(project, plan.dataset)
+    print(json.dumps({name: train(plan, version, name) for name in plan.architectures}))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 import gzip
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,32 @@ def test_a_prepared_file_too_many_or_too_few_is_refused(ingested: Project, chang
     else:
         (folder / "index.csv").unlink()
     with pytest.raises(NotReproducible, match=r"(mine.txt|index.csv) is not what dvc.lock"):
+        versions.check(ingested, "digits")
+
+
+def test_an_ingest_killed_before_it_was_recorded_is_finished_by_the_next(
+    ingested: Project,
+) -> None:
+    before = versions.current(ingested, "digits")
+    edit_raw(ingested)
+    manifest = ingested.prepared("digits") / "manifest.json"
+    written = manifest.stat().st_mtime_ns
+    code = (
+        "from convoy import versions; from convoy.project import Project; "
+        "versions.ingest(Project.find(), 'digits')"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    while not manifest.exists() or manifest.stat().st_mtime_ns == written:
+        assert child.poll() is None
+        time.sleep(0.005)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    after = versions.ingest(ingested, "digits")
+    assert after.hash != before.hash
+    assert sum(sum(c.values()) for c in after.manifest["counts"].values()) == 1787
+    # What a person changes afterwards is refused again.
+    edit(manifest, b"{}")
+    with pytest.raises(NotReproducible):
         versions.check(ingested, "digits")
 
 

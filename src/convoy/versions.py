@@ -10,6 +10,7 @@ before training reads it.
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from convoy import digests
 from convoy.errors import ConvoyError, DataRefused, NotReproducible
 from convoy.files import read_json
 from convoy.project import Project
+
+PATIENCE = 30.0
+"""Seconds that another DVC in the same checkout is waited for."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,14 @@ def ingest(project: Project, dataset: str) -> Version:
     """
     with _exclusive(project):
         check(project, dataset)
-        _dvc(project, "repro", f"prepare@{dataset}")
+        marker = _at_work(project, dataset)
+        marker.touch()
+        try:
+            _dvc(project, "repro", f"prepare@{dataset}")
+        except ConvoyError:
+            marker.unlink()  # DVC ended by itself: it was not cut off
+            raise
+        marker.unlink()
         version = _version(project, dataset)
         _dvc(project, "push", f"prepare@{dataset}", f"fetch@{dataset}")
         return version
@@ -88,25 +99,27 @@ def check(project: Project, dataset: str) -> None:
     """Refuse prepared files that are not those that dvc.lock records.
 
     Preparing again would overwrite them, and nobody could say afterwards what they were. A folder
-    that is missing is no such state: it is made again.
+    that is missing is no such state, nor is one that an ingest of ours was writing when it ended:
+    it is made again.
     """
     version = _recorded_hash(project, dataset)
     folder = project.prepared(dataset)
-    if version is None or not folder.is_dir():
+    if version is None or not folder.is_dir() or _at_work(project, dataset).exists():
         return
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    found = [{"md5": digests.file(folder / n, "md5"), "relpath": n} for n in names]
     if (listed := _listing(project, version)) is None:
         raise NotReproducible(
             f"{folder} cannot be compared with dvc.lock ({version} is not in DVC's cache): run "
             f"`dvc pull prepare@{dataset}`, or delete the folder to prepare it again."
         )
     expected = {entry["relpath"]: entry["md5"] for entry in listed}
-    for entry in found:
-        if expected.pop(entry["relpath"], None) != entry["md5"]:
-            _refuse(folder, entry["relpath"], dataset)
-    if expected:
-        _refuse(folder, next(iter(expected)), dataset)
+    files = (path for path in folder.rglob("*") if path.is_file())
+    found = {p.relative_to(folder).as_posix(): digests.file(p, "md5") for p in files}
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise NotReproducible(
+                f"{folder / name} is not what dvc.lock records: run `dvc checkout --force "
+                f"prepare@{dataset}` to restore it, or delete {folder} to prepare it again."
+            )
 
 
 def fingerprint(project: Project, dataset: str) -> list[tuple[str, int, int]]:
@@ -121,11 +134,9 @@ def fingerprint(project: Project, dataset: str) -> list[tuple[str, int, int]]:
     return found
 
 
-def _refuse(folder: Path, name: str, dataset: str) -> None:
-    raise NotReproducible(
-        f"{folder / name} is not what dvc.lock records: run `dvc checkout --force "
-        f"prepare@{dataset}` to restore it, or delete {folder} to prepare it again."
-    )
+def _at_work(project: Project, dataset: str) -> Path:
+    """A file that lies there while DVC's stages write, and after they were cut off."""
+    return project.state / f"ingesting-{dataset}"
 
 
 def _recorded_hash(project: Project, dataset: str) -> str | None:
@@ -194,16 +205,23 @@ def _dvc(project: Project, *arguments: str) -> str:
     """Run a DVC command; raise what a stage refused, or DVC's own words."""
     # The stages' `python` is the one that runs Convoy, whether or not its environment is active.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=project.root,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == 0:
-        return done.stdout
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=project.root,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return done.stdout
+        # By a person's own DVC, or by one that was killed and is not quite gone.
+        blocked = "being blocked by" in done.stderr or "acquire lock" in done.stderr
+        if not blocked or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     for line in lines:
         if line.startswith("convoy: "):

@@ -54,9 +54,28 @@ class Epoch:
         )
 
 
-Event = Planned | Step | Epoch
+@dataclass(frozen=True)
+class Download:
+    """How far a download has come."""
+
+    step: str
+    file: str
+    done_bytes: int
+    total_bytes: int | None
+    """None where the server does not say."""
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.file}, {self.amount}"
+
+    @property
+    def amount(self) -> str:
+        done, total = self.done_bytes / 1e6, self.total_bytes
+        return f"{done:,.1f} MB" if total is None else f"{done:,.1f} of {total / 1e6:,.1f} MB"
 
 
-def report(event: Event) -> None:
-    """Tell whoever listens."""
-    logger.info("%s", event, extra={"event": event})
+Event = Planned | Step | Epoch | Download
+
+
+def report(event: Event, level: int = logging.INFO) -> None:
+    """Tell whoever listens. What a live display alone wants to know is of level `DEBUG`."""
+    logger.log(level, "%s", event, extra={"event": event})

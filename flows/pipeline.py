@@ -24,6 +24,7 @@ def pipeline(
     dataset: str | None = None,
     architectures: list[str] | None = None,
     overrides: list[str] | None = None,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Run the whole pipeline, or say that nothing has changed.
 
@@ -31,8 +32,9 @@ def pipeline(
         dataset: an entry of params.yaml; its `run.dataset` where nothing is named.
         architectures: names of `convoy architectures`, or ["all"]; `run.architectures` likewise.
         overrides: settings for this run alone, as "recipes.lenet5.epochs=3".
+        strict: refuse a dataset version that could not be had again elsewhere.
     """
-    plan = make_plan(Project.find(), dataset, architectures or (), overrides or ())
+    plan = make_plan(Project.find(), dataset, architectures or (), overrides or (), strict)
     if kept := outcome.unchanged(plan):
         return kept.model_dump()
     with Session(plan, str(flow_run.id)) as work:

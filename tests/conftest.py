@@ -69,8 +69,9 @@ def ingested(_ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The first 400 digits at 8 x 8 pixels, prepared: the files of a dataset version by name."""
-    from convoy.ingestion.pack import prepare
+    from convoy.ingestion.prepare import files_of, prepare
     from convoy.settings import Dataset
+    from tests.ingestion.animals import CHECKS
 
     folder = tmp_path_factory.mktemp("tiny")
     (folder / "raw").mkdir()
@@ -78,8 +79,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     settings = Dataset(
         source="digits", model="tiny", channels="gray", image_size=8, val=0.2, test=0.2
     )
-    prepare("tiny", settings, folder / "raw", folder / "prepared")
-    return {file.name: str(file) for file in (folder / "prepared").iterdir()}
+    raw, prepared, reports = (folder / name for name in ("raw", "prepared", "reports"))
+    prepare("tiny", settings, CHECKS, raw, prepared, reports)
+    return files_of(prepared)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ RECIPE: dict[str, Any] = {
     "schedule": "constant",
     "label_smoothing": 0.0,
     "shift": 0,
+    "flip": False,
     "epochs": 1,
     "batch_size": 8,
 }
@@ -31,6 +32,7 @@ def a_classifier(name: str = "mlp", image_size: int = 8, **recipe: Any) -> Class
         name=name,
         num_classes=4,
         image_size=image_size,
+        channels="gray",
         mean=[127.5],
         std=[50.0],
         recipe={**RECIPE, **recipe},

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from convoy.datamodule import Batches, DataModule, read_split, shifted
+from convoy import shards
+from convoy.datamodule import Batches, DataModule, flipped, read_split, shifted
 from convoy.errors import DataRefused
+from convoy.splits import SPLITS
 
 IMAGES = torch.arange(25 * 4 * 4 * 3, dtype=torch.int64).remainder(251).to(torch.uint8)
 IMAGES = IMAGES.view(25, 4, 4, 3)
@@ -77,7 +78,47 @@ def test_every_shift_is_drawn() -> None:
     assert (found.sum((0, 1)) > 0).all()
 
 
-def test_the_splits_of_a_version_are_read_as_they_were_packed(tiny: dict[str, str]) -> None:
+def test_flipping_mirrors_half_of_the_images_and_leaves_the_others() -> None:
+    images = torch.rand(2000, 3, 4, 5)
+    found = flipped(images, torch.Generator().manual_seed(0))
+    mirrored = (found == images.flip(3)).all(3).all(2).all(1)
+    same = (found == images).all(3).all(2).all(1)
+    assert (mirrored ^ same).all()
+    assert 900 < mirrored.sum() < 1100
+    assert torch.equal(found, flipped(images, torch.Generator().manual_seed(0)))
+
+
+def test_batches_flip_by_seed_and_epoch_and_only_where_the_recipe_says_so() -> None:
+    def images(flip: bool, epoch: int = 0, shift: int = 0) -> Tensor:
+        batches = Batches(IMAGES, LABELS, 6, 1, shift, lambda: epoch, flip)
+        return torch.cat([found for found, _ in batches])
+
+    assert torch.equal(images(True, 3, shift=1), images(True, 3, shift=1))
+    assert not torch.equal(images(True, 3), images(False, 3))
+    either = {tuple(one.flatten().tolist()) for image in IMAGES.permute(0, 3, 1, 2)
+              for one in (image, image.flip(2))}  # fmt: skip
+    assert {tuple(one.flatten().tolist()) for one in images(True)} <= either
+    mirrored = [(images(True, epoch) != images(False, epoch)).any(3).any(2).any(1)
+                for epoch in (0, 1)]  # fmt: skip
+    assert not torch.equal(*mirrored)
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_training_flips_as_the_recipe_says_and_validation_never_does(
+    tiny: dict[str, str], flip: bool
+) -> None:
+    data = DataModule(tiny, batch_size=32, seed=1, shift=0, flip=flip)
+    train, val = (
+        torch.cat([images for images, _ in batches])
+        for batches in (data.train_dataloader(), data.val_dataloader())
+    )
+    stored = {bytes(image.numpy()) for image in read_split(tiny, "train")[0]}
+    kept = [bytes(image.permute(1, 2, 0).contiguous().numpy()) in stored for image in train]
+    assert all(kept) != flip
+    assert torch.equal(val, read_split(tiny, "val")[0].permute(0, 3, 1, 2))
+
+
+def test_the_splits_of_a_version_are_read_as_they_were_prepared(tiny: dict[str, str]) -> None:
     images, numbers = read_split(tiny, "train")
     assert images.shape[1:] == (8, 8, 1)
     assert (images.dtype, numbers.dtype) == (torch.uint8, torch.int64)
@@ -85,34 +126,36 @@ def test_the_splits_of_a_version_are_read_as_they_were_packed(tiny: dict[str, st
 
 
 def test_training_shuffles_and_validation_does_not(tiny: dict[str, str]) -> None:
-    data = DataModule(tiny, batch_size=32, seed=1, shift=0)
+    data = DataModule(tiny, batch_size=32, seed=1, shift=0, flip=False)
     train, val = labels(data.train_dataloader()), labels(data.val_dataloader())
     assert sorted(train) == sorted(read_split(tiny, "train")[1].tolist())
     assert train != read_split(tiny, "train")[1].tolist()
     assert val == read_split(tiny, "val")[1].tolist()
 
 
-def test_a_missing_array_is_named(tiny: dict[str, str]) -> None:
-    files = {name: path for name, path in tiny.items() if name != "val-labels.npy"}
-    with pytest.raises(DataRefused, match=r"has no val-labels.npy: prepare"):
+def test_a_split_has_the_pixels_and_labels_that_its_tables_tell_of(tiny: dict[str, str]) -> None:
+    where = shards.places(tiny)
+    for split in SPLITS:
+        images, numbers = read_split(tiny, split)
+        told = [where.stored[one] for one in where.of(split)]
+        assert [one.label for one in told] == [str(number) for number in numbers.tolist()]
+        assert [one.pixels for one in told] == [shards.digest(image) for image in images.numpy()]
+
+
+def test_missing_pixels_are_named(tiny: dict[str, str]) -> None:
+    (array,) = (name for name in tiny if name.endswith(".npy") and not name.endswith(".near.npy"))
+    files = {name: path for name, path in tiny.items() if name != array}
+    with pytest.raises(DataRefused, match=rf"{array} is missing: prepare"):
         read_split(files, "val")
 
 
-@pytest.mark.parametrize(
-    ("images", "numbers"),
-    [
-        (np.zeros((3, 4, 4, 1), np.float32), np.zeros(3, np.int64)),
-        (np.zeros((3, 4, 4), np.uint8), np.zeros(3, np.int64)),
-        (np.zeros((3, 4, 4, 1), np.uint8), np.zeros(2, np.int64)),
-    ],
-)
-def test_arrays_that_do_not_belong_together_are_refused(
-    tmp_path: Path, images: np.ndarray, numbers: np.ndarray
+@pytest.mark.parametrize("content", [None, b"", b'{"classes": ["0"', b"[]"])
+def test_a_version_without_a_whole_manifest_is_refused(
+    tiny: dict[str, str], tmp_path: Path, content: bytes | None
 ) -> None:
-    np.save(tmp_path / "i.npy", images)
-    np.save(tmp_path / "l.npy", numbers)
-    files = {"a-images.npy": str(tmp_path / "i.npy"), "a-labels.npy": str(tmp_path / "l.npy")}
-    with pytest.raises(
-        DataRefused, match=r"the a split holds images .*: prepare the dataset again"
-    ):
-        read_split(files, "a")
+    files = {name: path for name, path in tiny.items() if name != "manifest.json"}
+    if content is not None:
+        (tmp_path / "manifest.json").write_bytes(content)
+        files["manifest.json"] = str(tmp_path / "manifest.json")
+    with pytest.raises(DataRefused, match=r"has no manifest.json: prepare"):
+        read_split(files, "val")

@@ -1,13 +1,14 @@
 """What a person sees: a live display on a terminal, lines elsewhere, tables of 80 columns."""
 
 import io
+import logging
 import re
 
 from rich.console import Console
 
 from convoy.display import progress
 from convoy.outcome import Outcome, Row
-from convoy.progress import Epoch, Planned, Step, report
+from convoy.progress import Download, Epoch, Planned, Step, logger, report
 from convoy.tables import show_outcome
 
 
@@ -45,6 +46,44 @@ def test_without_a_terminal_each_event_is_a_line_with_its_time() -> None:
     assert len(lines) == 4
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \S", line) for line in lines)
     assert lines[3].endswith("epoch 3/30, loss 0.2500, validation accuracy 95.12%, 12 s left")
+
+
+def _a_download(console: Console, megabytes: int) -> str:
+    with progress(console):
+        report(Planned(("ingest",)))
+        report(Step("ingest", "running"))
+        report(Download("ingest", "set.tar.gz", megabytes * 10**6, 170_052_171), logging.DEBUG)
+    return _written(console)
+
+
+def test_on_a_terminal_a_download_has_its_bar() -> None:
+    screen = _a_download(_console(terminal=True), megabytes=85)
+    assert re.search(r"ingest +0 s ━━━+╸? *━* set.tar.gz, 85.0 of 170.1 MB", screen)
+    assert logger.level == logging.INFO
+
+
+def test_a_download_of_unknown_size_says_what_has_come() -> None:
+    console = _console(terminal=True)
+    with progress(console):
+        report(Step("ingest", "running"))
+        report(Download("ingest", "set.tar.gz", 1_234_567_890, None), logging.DEBUG)
+    assert "set.tar.gz, 1,234.6 MB" in _written(console)
+
+
+def test_a_download_that_is_done_leaves_the_line_of_its_step() -> None:
+    console = _console(terminal=True)
+    with progress(console):
+        report(Step("ingest", "running"))
+        report(Download("ingest", "set.tar.gz", 10, 10))
+    assert "set.tar.gz" not in _written(console)
+
+
+def test_without_a_terminal_a_download_is_told_of_by_its_tenths_alone() -> None:
+    console = _console(terminal=False)
+    assert "set.tar.gz" not in _a_download(console, megabytes=85)
+    with progress(console):
+        report(Download("ingest", "set.tar.gz", 85_026_086, 170_052_171))
+    assert _written(console).endswith("ingest: set.tar.gz, 85.0 of 170.1 MB\n")
 
 
 def test_nobody_is_told_after_the_display_has_ended() -> None:
@@ -105,3 +144,12 @@ def test_a_refusal_says_who_serves_and_why_not_this_one() -> None:
     assert "Nothing to do" in written
     assert "digits version 3, alias challenger; champion is version 2" in written
     assert "refused" in written
+
+
+def test_a_command_of_one_step_shows_that_step_and_no_start() -> None:
+    console = _console(terminal=True)
+    with progress(console, Step("ingest", "running")):
+        report(Download("ingest", "set.tar.gz", 85 * 10**6, 170_052_171), logging.DEBUG)
+        report(Step("ingest", "done"), logging.DEBUG)
+    screen = _written(console)
+    assert "✓ ingest" in screen and "start" not in screen

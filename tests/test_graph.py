@@ -1,14 +1,17 @@
 """What is measured is what serves: one graph from raw images to probabilities."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.export.passes import move_to_device_pass
 
 from convoy.architectures import build
+from convoy.decoding import COUNT, Channels
 from convoy.graph import ArchitectureRecord, Graph, load_graph, probabilities
 from convoy.preprocessing import Preprocessing, resize
 
@@ -22,9 +25,20 @@ RECORD = ArchitectureRecord(
 )
 
 
-def raw(count: int, height: int, width: int) -> Tensor:
+def raw(count: int, height: int, width: int, channels: Channels = "rgb") -> Tensor:
     generator = torch.Generator().manual_seed(height * width)
-    return torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8, generator=generator)
+    shape = (count, height, width, COUNT[channels])
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+
+def exported(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
+    """The module as it comes back from a file, for any number and size of images."""
+    dimensions = {d: torch.export.Dim(n, min=1) for d, n in ((0, "N"), (1, "H"), (2, "W"))}
+    with torch.no_grad():
+        program = torch.export.export(module, (example,), dynamic_shapes={"images": dimensions})
+    file = io.BytesIO()
+    torch.export.save(program, file)
+    return torch.export.load(io.BytesIO(file.getvalue()))
 
 
 @pytest.fixture
@@ -57,7 +71,7 @@ def test_a_raw_image_gives_what_its_prepared_form_gives(
     graph: Graph, size: tuple[int, int]
 ) -> None:
     images = raw(4, *size)
-    prepared = resize(images.permute(0, 3, 1, 2), 16).to(torch.uint8).permute(0, 2, 3, 1)
+    prepared = resize(images.permute(0, 3, 1, 2), 16).permute(0, 2, 3, 1)
     assert torch.equal(probabilities(graph, images), probabilities(graph, prepared))
 
 
@@ -78,26 +92,51 @@ def test_the_exported_graph_takes_any_number_and_size_of_images(architecture: st
     record = replace(RECORD, architecture=architecture, image_size=32)
     network = build(architecture, num_classes=3, in_channels=3, image_size=32)
     graph = Graph(_preprocessing(record), network).eval()
-    dimensions = {d: torch.export.Dim(n, min=1) for d, n in ((0, "N"), (1, "H"), (2, "W"))}
+    loaded = exported(graph, raw(2, 40, 50)).module()
     with torch.no_grad():
-        exported = torch.export.export(
-            graph, (raw(2, 40, 50),), dynamic_shapes={"images": dimensions}
-        ).module()
         for count, height, width in ((1, 40, 50), (3, 28, 28), (5, 100, 31), (2, 32, 32)):
             images = raw(count, height, width)
-            assert torch.allclose(exported(images), graph(images), atol=1e-6)
+            assert torch.allclose(loaded(images), graph(images), atol=1e-6)
 
 
-def test_exported_preprocessing_equals_the_eager_one_bit_for_bit() -> None:
-    preprocessing = _preprocessing(RECORD)
-    dimensions = {d: torch.export.Dim(n, min=1) for d, n in ((0, "N"), (1, "H"), (2, "W"))}
-    exported = torch.export.export(
-        preprocessing, (raw(2, 40, 50),), dynamic_shapes={"images": dimensions}
-    ).module()
-    for count, height, width in ((1, 40, 50), (3, 16, 16), (7, 100, 31), (2, 5, 300), (1, 1, 1)):
-        images = raw(count, height, width)
-        assert torch.equal(exported(images), preprocessing(images))
+@pytest.mark.parametrize("channels", COUNT)
+def test_exported_preprocessing_equals_the_eager_one_bit_for_bit(channels: Channels) -> None:
+    preprocessing = _preprocessing(_record(channels))
+    loaded = exported(preprocessing, raw(2, 40, 50, channels)).module()
+    for height, width in ((28, 28), (100, 100), (37, 211), (16, 16), (5, 300), (300, 5), (1, 1)):
+        for count in (1, 5):
+            images = raw(count, height, width, channels)
+            assert torch.equal(loaded(images), preprocessing(images))
+            prepared = resize(images.permute(0, 3, 1, 2), 16)
+            assert torch.equal(loaded(images), preprocessing.normalise(prepared))
+
+
+def test_exported_preprocessing_moves_to_another_device() -> None:
+    """Nothing in the graph stays behind on the processor that exported it."""
+    program = exported(_preprocessing(RECORD), raw(2, 40, 50))
+    moved = move_to_device_pass(program, "meta").module()
+    images = torch.empty(3, 37, 211, 3, dtype=torch.uint8, device="meta")
+    assert moved(images).shape == (3, 3, 16, 16)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("channels", COUNT)
+def test_a_gpu_preprocesses_to_the_same_bits(channels: Channels) -> None:
+    preprocessing = _preprocessing(_record(channels))
+    program = exported(preprocessing, raw(2, 40, 50, channels))
+    moved = move_to_device_pass(program, "cuda").module()
+    for count, height, width in ((1, 400, 533), (5, 28, 28), (3, 16, 16), (2, 5, 3000)):
+        images = raw(count, height, width, channels)
+        prepared = resize(images.permute(0, 3, 1, 2), 16)
+        assert torch.equal(resize(images.permute(0, 3, 1, 2).cuda(), 16).cpu(), prepared)
+        assert torch.allclose(moved(images.cuda()).cpu(), preprocessing(images), atol=1e-6)
+
+
+def _record(channels: Channels) -> ArchitectureRecord:
+    count = COUNT[channels]
+    moments = ([100.0, 110.0, 120.0, 130.0][:count], [50.0, 55.0, 60.0, 65.0][:count])
+    return replace(RECORD, channels=channels, mean=moments[0], std=moments[1])
 
 
 def _preprocessing(record: ArchitectureRecord) -> Preprocessing:
-    return Preprocessing(record.image_size, record.mean, record.std)
+    return Preprocessing(record.image_size, record.channels, record.mean, record.std)

@@ -6,6 +6,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+
+from convoy import digests
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(path for folder in ("src", "flows") for path in (ROOT / folder).rglob("*.py"))
@@ -41,6 +44,20 @@ def test_every_module_says_what_it_is_and_stays_short(module: Path) -> None:
     source = module.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(source)), "no docstring"
     assert len(source.splitlines()) <= LINES, "split it by idea"
+
+
+def test_dvc_prepares_again_where_code_that_decides_it_has_changed() -> None:
+    """What the stage depends on holds all that it imports, but for what alters no byte."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    given = [Path(path) for path in stages["prepare"]["do"]["deps"][1:]]
+    plumbing = {"digests", "downloads", "errors", "files", "mirrors", "progress", "project"}
+    plumbing |= {"architectures", "published", "settings"}
+    sources = [f"convoy.sources.{path.stem}" for path in (ROOT / "src/convoy/sources").glob("*.py")]
+    for name in digests.closure("convoy.ingestion.__main__", *sources):
+        parts = name.split(".")
+        path = Path("src", *parts)
+        known = any(one in (path, path.with_suffix(".py"), *path.parents) for one in given)
+        assert known or parts[1:2] == [] or parts[1] in plumbing, name
 
 
 def test_every_dependency_is_pinned() -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from convoy import outcome
+from convoy import outcome, versions
 from convoy.files import write_json
 from convoy.outcome import Outcome
 from convoy.plan import Plan, make_plan
 from convoy.project import Project
 from tests.stores import new_store
+from tests.terminal import git
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +43,9 @@ def plan_of(project: Project, overrides: Collection[str] = ()) -> Plan:
 def kept(
     ingested: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Project:
-    """A project whose last run left a receipt and a champion."""
+    """A project whose last run left a receipt and a champion, with its data committed."""
+    git(ingested.root, "add", "dvc.lock")
+    git(ingested.root, "commit", "--quiet", "--message", "Data")
     _, client = new_store(ingested.root, tmp_path_factory, monkeypatch)
     client.create_registered_model("digits")
     client.create_model_version("digits", source="file:///nowhere")
@@ -54,6 +57,18 @@ def kept(
 
 def test_an_unchanged_run_has_the_outcome_of_the_last(kept: Project) -> None:
     assert outcome.unchanged(plan_of(kept)) == RESULT
+
+
+def test_data_that_is_not_committed_is_flagged_and_under_strict_makes_a_run(kept: Project) -> None:
+    git(kept.root, "reset", "--quiet", "--hard", "HEAD~1")
+    for folder in ("raw", "prepared"):
+        assert (kept.root / "data" / folder / "digits").is_dir()
+    assert outcome.unchanged(plan_of(kept)) is None  # nothing is recorded
+    git(kept.root, "checkout", "--quiet", "HEAD@{1}", "--", "dvc.lock")
+    flagged = RESULT.model_copy(update={"flags": [versions.UNCOMMITTED]})
+    assert outcome.unchanged(plan_of(kept)) == flagged
+    strict = make_plan(kept, None, ["mlp", "lenet5"], strict=True)
+    assert outcome.unchanged(strict) is None
 
 
 def test_without_a_receipt_there_is_nothing_to_keep(kept: Project) -> None:
@@ -99,12 +114,13 @@ def remove(file: Path) -> None:
 
 @pytest.mark.parametrize("change", [touch, append, remove])
 @pytest.mark.parametrize(
-    "file", ["data/raw/digits/digits.csv.gz", "data/prepared/digits/test-images.npy"]
+    "file",
+    ["raw/digits/digits.csv.gz", "prepared/digits/shards/*.npy", "prepared/digits/shards/*.csv"],
 )
 def test_data_that_was_written_to_makes_a_run(
     kept: Project, change: Callable[[Path], None], file: str
 ) -> None:
-    change(kept.root / file)
+    change(next((kept.root / "data").glob(file)))
     assert outcome.unchanged(plan_of(kept)) is None
 
 

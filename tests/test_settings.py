@@ -69,7 +69,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (b"run: [", r"params.yaml, line 2: not valid YAML"),
         (b"\xff\xfe\xfa", r"params.yaml: not valid YAML"),
         (b"run: 2020-13-45", r"params.yaml: not valid YAML \(month must be in 1..12\)"),
-        (b"", r"params.yaml: expected sections \(run, schedule, datasets, recipes, gate\)"),
+        (b"", r"params.yaml: expected sections \(run, schedule, datasets, checks, recipes, gate\)"),
         (b"- run", r"params.yaml: expected sections"),
         (b"{}", r"params.yaml: 'run' is missing"),
     ],
@@ -95,8 +95,14 @@ def test_a_file_that_is_not_settings_is_one_sentence(file: Path, content: bytes,
         ("run.architectures", [], r"'run.architectures' is \[\], but .*at least 1 item"),
         ("run.architectures", ["lenet"], r"unknown architecture 'lenet': .*'lenet5'\?$"),
         ("run.dataset", "../digits", r"'run.dataset' is '../digits', but"),
-        ("datasets.digits.channels", "grey", r"is 'grey', but .*'gray' or 'rgb'\.$"),
+        ("datasets.digits.channels", "grey", r"is 'grey', but .*'gray', 'rgb', 'hsv' or 'cmyk'\.$"),
         ("datasets.digits.image_size", 7, r"'datasets.digits.image_size' is 7, but"),
+        ("datasets.digits.form", ["photos"], r"datasets.digits.form.*'from'\?$"),
+        ("datasets.digits.origins", ["photos"], r"unknown key 'datasets.digits.origins'"),
+        ("datasets.digits.from", "photos", r"digits.from' is 'photos', but .* be a list\.$"),
+        ("datasets.digits.from", [1], r"'datasets.digits.from.0' is 1, but .*valid string\.$"),
+        ("datasets.digits.nested", "merge", r"is 'merge', but .*'flatten' or 'join'\.$"),
+        ("datasets.digits.version", 12, r"'datasets.digits.version' is 12, but .*valid string"),
         ("datasets.digits.val", 0, r"'datasets.digits.val' is 0, but"),
         ("datasets.digits.val", 0.9, r"'datasets.digits': val 0.9 and test 0.2 leave nothing"),
         ("recipes.default.epochs", 1.5, r"'recipes.default.epochs' is 1.5, but"),
@@ -105,6 +111,20 @@ def test_a_file_that_is_not_settings_is_one_sentence(file: Path, content: bytes,
         ("recipes.default.learning_rate", float("nan"), r"learning_rate' is nan, but"),
         ("recipes.default.optimizer", "adam", r"is 'adam', but .*'sgd' or 'adamw'"),
         ("gate", None, r"'gate' is None, but"),
+        ("checks", None, r"'checks' is None, but"),
+        ("checks.quarantine", 0.1, r"unknown key 'checks.quarantine': .*'quarantined'\?$"),
+        ("checks.quarantined", "1%", r"'checks.quarantined' is '1%', but .*valid number\.$"),
+        ("checks.quarantined", True, r"'checks.quarantined' is True, but"),
+        ("checks.quarantined", 1.1, r"'checks.quarantined' is 1.1, but .*less than or equal to 1"),
+        ("checks.quarantined_per_class", -0.1, r"per_class' is -0.1, but .*equal to 0\.$"),
+        ("checks.smallest", 0, r"'checks.smallest' is 0, but .*greater than or equal to 1\.$"),
+        ("checks.smallest", 8.5, r"'checks.smallest' is 8.5, but .*valid integer\.$"),
+        ("checks.largest", 50_000_001, r"'checks.largest' is 50000001, but .*to 50000000\.$"),
+        ("checks.near", 0.9, r"'checks.near' is 0.9, but .*greater than 0.9\.$"),
+        ("checks.near", 1.01, r"'checks.near' is 1.01, but .*less than or equal to 1\.$"),
+        ("checks.leakage", float("nan"), r"'checks.leakage' is nan, but"),
+        ("checks.rarest", 0, r"'checks.rarest' is 0, but .*greater than or equal to 1\.$"),
+        ("checks.imbalance", 0.5, r"'checks.imbalance' is 0.5, but .*or equal to 1\.$"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_file_and_key(
@@ -127,6 +147,7 @@ def test_each_value_has_its_home_in_the_file_and_no_default(
         "run": values["run"],
         "schedule": values["schedule"],
         "datasets.digits": values["datasets"]["digits"],
+        "checks": values["checks"],
         "recipes.default": values["recipes"]["default"],
         "gate": values["gate"],
     }
@@ -159,6 +180,32 @@ def test_an_architecture_has_its_own_recipe_or_the_default(
     settings = read()
     assert settings.recipe("mlp").epochs == 77
     assert settings.recipe("lenet5") == settings.recipes["default"]
+
+
+def test_a_dataset_may_say_where_its_images_are_and_at_which_version_it_stays(
+    read: Read, values: dict[str, Any]
+) -> None:
+    plain = read().dataset("digits")
+    assert (plain.origins, plain.nested, plain.version) == ((), None, None)
+    values["datasets"]["digits"] |= {
+        "from": ["photos", "s3://bucket/more.zip"],
+        "nested": "join",
+        "version": "f08be26e50152853315cb8cc5531edc5",
+    }
+    found = read().dataset("digits")
+    assert found.origins == ("photos", "s3://bucket/more.zip")
+    assert found.nested == "join"
+    assert found.version == "f08be26e50152853315cb8cc5531edc5"
+
+
+def test_what_is_no_key_of_a_dataset_is_never_suggested_for_one(
+    read: Read, values: dict[str, Any]
+) -> None:
+    # `origins` is what the code calls it; the file knows it as `from`.
+    values["datasets"]["digits"]["origins"] = ["photos"]
+    with pytest.raises(UsageError, match=r"known are .*\bfrom\b") as caught:
+        read()
+    assert "origins" not in str(caught.value).partition("origins'")[2]
 
 
 def test_an_unknown_dataset_is_refused_with_the_nearest(read: Read) -> None:

@@ -19,7 +19,9 @@ from convoy.errors import ConvoyError
 from convoy.project import Project
 from tests.stores import new_store
 
-STAMPS = tracking.Stamps("c0ffee", False, "digits", "0" * 32 + ".dir", "a flow run")
+STAMPS = tracking.Stamps(
+    "c0ffee", False, "digits", "0" * 32 + ".dir", "5eed" * 16, flow_run="a flow run"
+)
 RECIPE = {"epochs": 2, "learning_rate": 0.1}
 
 
@@ -54,6 +56,38 @@ def test_an_experiment_is_created_once_with_its_artifacts_beside_the_database(
     assert mlflow_store.experiment(client, project, "digits") == experiment
     found = client.get_experiment(experiment)
     assert found.artifact_location == (project.state / "artifacts" / "digits").as_uri()
+
+
+def test_every_run_says_what_code_data_and_flow_made_it(
+    store: tuple[Project, MlflowClient, str],
+) -> None:
+    _, client, experiment = store
+    parent = tracking.open_pipeline(client, experiment, "one", STAMPS)
+    for run_id in (parent, open_training(client, experiment)):
+        run = client.get_run(run_id)
+        stamps = {key: run.data.tags[key] for key in STAMPS.tags()}
+        assert stamps == {
+            "convoy.commit": "c0ffee",
+            "convoy.dirty": "false",
+            "convoy.dataset_version": "0" * 32 + ".dir",
+            "convoy.dataset_digest": "5eed" * 16,
+            "convoy.flow_run": "a flow run",
+            "mlflow.source.git.commit": "c0ffee",
+            "mlflow.source.name": "convoy",
+        }
+        assert tracking.FLAGGED not in run.data.tags
+        assert run.inputs is not None
+        (given,) = run.inputs.dataset_inputs
+        assert (given.dataset.name, given.dataset.digest) == ("digits", "0" * 32)
+
+
+def test_a_run_on_a_version_that_could_not_be_had_again_says_why(
+    store: tuple[Project, MlflowClient, str],
+) -> None:
+    _, client, experiment = store
+    run = tracking.open_pipeline(client, experiment, "one", STAMPS)
+    tracking.flag(client, run, "it is not in the remote")
+    assert client.get_run(run).data.tags["convoy.dataset_flagged"] == "it is not in the remote"
 
 
 def test_a_training_is_found_again_by_its_key(store: tuple[Project, MlflowClient, str]) -> None:

@@ -15,8 +15,7 @@ import yaml
 from convoy import versions
 from convoy.errors import DataRefused, NotReproducible
 from convoy.project import Project
-
-IMAGES = "train-images.npy"
+from convoy.shards import KINDS, shard_names
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +47,12 @@ def damage(path: Path) -> None:
     edit(path, bytes(content))
     path.chmod(before.st_mode)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def shard(version: versions.Version, kind: str = ".npy") -> str:
+    """The digits fit in one shard: the name of one of its files, `shards.KINDS`."""
+    (name,) = shard_names(version.files)
+    return f"shards/{name}{kind}"
 
 
 def edit_raw(project: Project) -> bytes:
@@ -83,8 +88,8 @@ def test_ingesting_again_changes_nothing(ingested: Project) -> None:
 
 def test_a_versions_files_are_its_bytes_and_its_manifest_describes_them(ingested: Project) -> None:
     version = versions.current(ingested, "digits")
-    splits = [f"{s}-{k}.npy" for s in ("train", "val", "test") for k in ("images", "labels")]
-    assert set(version.files) == {*splits, "index.csv", "manifest.json"}
+    parts = {shard(version, kind) for kind in KINDS}
+    assert set(version.files) == {*parts, "manifest.json", "report.json"}
     for name, path in version.files.items():
         assert Path(path).read_bytes() == (ingested.prepared("digits") / name).read_bytes()
         assert ingested.state in Path(path).parents
@@ -93,15 +98,17 @@ def test_a_versions_files_are_its_bytes_and_its_manifest_describes_them(ingested
 
 def test_an_edited_raw_file_gives_another_version_and_survives(ingested: Project) -> None:
     before = versions.current(ingested, "digits")
-    images = Path(before.files[IMAGES]).read_bytes()
+    table = Path(before.files[shard(before, ".csv")]).read_bytes()
     edited = edit_raw(ingested)
     after = versions.ingest(ingested, "digits")
     assert after.hash != before.hash
     assert (ingested.raw("digits") / "digits.csv.gz").read_bytes() == edited
     assert sum(sum(c.values()) for c in after.manifest["counts"].values()) == 1787
-    # A training on the version before still reads its bytes.
-    assert Path(before.files[IMAGES]).read_bytes() == images
-    assert Path(after.files[IMAGES]).read_bytes() != images
+    assert after.digest != before.digest
+    # A training on the version before still reads its bytes; both share the pixels.
+    assert Path(before.files[shard(before, ".csv")]).read_bytes() == table
+    assert Path(after.files[shard(after, ".csv")]).read_bytes() != table
+    assert after.files[shard(after)] == before.files[shard(before)]
 
 
 def test_raw_images_that_the_source_refuses_stop_ingestion_and_change_nothing(
@@ -128,8 +135,8 @@ def test_a_prepared_file_too_many_or_too_few_is_refused(ingested: Project, chang
     if change == "added":
         (folder / "mine.txt").write_text("mine")
     else:
-        (folder / "index.csv").unlink()
-    with pytest.raises(NotReproducible, match=r"(mine.txt|index.csv) is not what dvc.lock"):
+        (folder / "report.json").unlink()
+    with pytest.raises(NotReproducible, match=r"(mine.txt|report.json) is not what dvc.lock"):
         versions.check(ingested, "digits")
 
 
@@ -163,18 +170,18 @@ def test_a_missing_prepared_folder_is_made_again(ingested: Project) -> None:
     before = versions.current(ingested, "digits")
     shutil.rmtree(ingested.prepared("digits"))
     assert versions.ingest(ingested, "digits") == before
-    assert (ingested.prepared("digits") / IMAGES).is_file()
+    assert (ingested.prepared("digits") / shard(before)).is_file()
 
 
-@pytest.mark.parametrize("name", [IMAGES, "the listing"])
+@pytest.mark.parametrize("what", [*KINDS, "the listing"])
 @pytest.mark.parametrize("how", ["damaged", "missing", "empty"])
 def test_a_bad_cache_object_is_noticed_and_fetched_again(
-    ingested: Project, name: str, how: str
+    ingested: Project, what: str, how: str
 ) -> None:
     version = versions.current(ingested, "digits")
     cache = ingested.state / "dvc-cache" / "files" / "md5"
     listing = cache / version.hash[:2] / version.hash[2:]
-    broken = listing if name == "the listing" else Path(version.files[name])
+    broken = listing if what == "the listing" else Path(version.files[shard(version, what)])
     whole = broken.read_bytes()
     if how == "damaged":
         damage(broken)
@@ -188,7 +195,7 @@ def test_a_bad_cache_object_is_noticed_and_fetched_again(
 
 def test_a_damaged_object_without_a_whole_copy_is_refused_by_name(ingested: Project) -> None:
     version = versions.current(ingested, "digits")
-    damage(Path(version.files[IMAGES]))
+    damage(Path(version.files[shard(version)]))
     shutil.rmtree(ingested.state / "dvc-remote")
     with pytest.raises(NotReproducible, match="missing or damaged in DVC's cache"):
         versions.current(ingested, "digits")
@@ -196,7 +203,7 @@ def test_a_damaged_object_without_a_whole_copy_is_refused_by_name(ingested: Proj
 
 def test_a_damaged_object_in_cache_and_remote_is_refused(ingested: Project) -> None:
     version = versions.current(ingested, "digits")
-    path = Path(version.files[IMAGES])
+    path = Path(version.files[shard(version)])
     damage(path)
     damage(ingested.state / "dvc-remote" / path.relative_to(ingested.state / "dvc-cache"))
     with pytest.raises(NotReproducible, match="missing or damaged"):

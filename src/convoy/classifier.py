@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from convoy.architectures import build, describe
 from convoy.datamodule import Batch
+from convoy.decoding import Channels
 from convoy.preprocessing import Preprocessing
 from convoy.settings import Recipe
 
@@ -17,7 +18,7 @@ class Classifier(pl.LightningModule):
     """A network with its loss, optimizer and metrics.
 
     All arguments are plain values, so that a checkpoint loads without unpickling anything. `mean`
-    and `std` are those of the training images in grey levels, a value a channel.
+    and `std` are those of the training images in levels of `channels`, a value a channel.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class Classifier(pl.LightningModule):
         name: str,
         num_classes: int,
         image_size: int,
+        channels: Channels,
         mean: list[float],
         std: list[float],
         recipe: dict[str, Any],
@@ -35,7 +37,7 @@ class Classifier(pl.LightningModule):
         self.recipe = Recipe.model_validate(recipe)
         self.seed = seed
         self.architecture = describe(name)
-        self.preprocessing = Preprocessing(image_size, mean, std)
+        self.preprocessing = Preprocessing(image_size, channels, mean, std)
         network = build(name, num_classes=num_classes, in_channels=len(mean), image_size=image_size)
         # Convolutions on a CPU run on channels-last memory anyway; this spares them the copies.
         self.network = cast(nn.Module, network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]

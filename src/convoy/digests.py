@@ -31,24 +31,29 @@ def file(path: Path, algorithm: str = "sha256") -> str:
 
 
 def code(*modules: str) -> str:
-    """Return a digest of these modules and of every module of ours that they import.
+    """Return a digest of these modules and of every module of ours that they import."""
+    return values(closure(*modules))
+
+
+def closure(*modules: str) -> dict[str, str]:
+    """Return a digest of each of these modules and of every module of ours that they import.
 
     Nothing is imported. A package's `__init__` counts with each of its modules.
     """
-    closure: dict[str, str] = {}
+    found: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in closure:
+        if name in found:
             continue
         path = _path(name)
         if path is None:
             continue
-        closure[name], imports = _read(path)
+        found[name], imports = _read(path)
         waiting.extend(imports)
         if "." in name:
             waiting.append(name.rpartition(".")[0])
-    return values(closure)
+    return found
 
 
 @cache

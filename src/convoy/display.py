@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from convoy.progress import Epoch, Event, Planned, Step, logger
+from convoy.progress import Download, Epoch, Event, Planned, Step, logger
 
 _MARKS = {
     "waiting": Text("·", style="dim"),
@@ -22,18 +22,27 @@ _MARKS = {
 }
 
 
+START = Step("start", "running", "libraries and servers")
+
+
 @contextmanager
-def progress(console: Console) -> Iterator[None]:
-    """Show what is reported inside: live on a terminal, as timestamped lines elsewhere."""
+def progress(console: Console, first: Step = START) -> Iterator[None]:
+    """Show what is reported inside: live on a terminal, as timestamped lines elsewhere.
+
+    `first` is the step that is at work when the display begins.
+    """
     handler: logging.Handler
     if console.is_terminal:
-        screen = _Screen(console)
+        screen = _Screen(console, first)
         handler = _Forward(screen.show)
         shown = screen.live
     else:
         handler, shown = _Lines(console), None
     logger.addHandler(handler)
     logger.propagate = False
+    level = logger.level
+    if console.is_terminal:
+        logger.setLevel(logging.DEBUG)
     try:
         if shown is None:
             yield
@@ -43,6 +52,7 @@ def progress(console: Console) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.propagate = True
+        logger.setLevel(level)
 
 
 class _Lines(logging.Handler):
@@ -68,18 +78,18 @@ class _Forward(logging.Handler):
 class _Screen:
     """The steps of a run, one line each; the one at work with its bar."""
 
-    def __init__(self, console: Console) -> None:
-        self.steps: dict[str, Step] = {"start": Step("start", "running", "libraries and servers")}
-        self.epochs: dict[str, Epoch] = {}
-        self.began: dict[str, float] = {"start": time.monotonic()}
+    def __init__(self, console: Console, first: Step) -> None:
+        self.steps: dict[str, Step] = {first.name: first}
+        self.newest: dict[str, Epoch | Download] = {}
+        self.began: dict[str, float] = {first.name: time.monotonic()}
         self.took: dict[str, float] = {}
         self.live = Live(console=console, get_renderable=self.render, refresh_per_second=5)
 
     def show(self, event: Event) -> None:
         match event:
             case Planned(steps=steps):
-                self._end("start")
-                self.steps["start"] = Step("start", "done")
+                self._end(START.name)
+                self.steps[START.name] = Step(START.name, "done")
                 self.steps.update({name: Step(name, "waiting") for name in steps})
             case Step(name=name, state=state):
                 self.steps[name] = event
@@ -87,8 +97,10 @@ class _Screen:
                     self.began[name] = time.monotonic()
                 else:
                     self._end(name)
-            case Epoch(step=step):
-                self.epochs[step] = event
+            case Download(step=step, done_bytes=done, total_bytes=total) if done == total:
+                self.newest.pop(step, None)
+            case Epoch(step=step) | Download(step=step):
+                self.newest[step] = event
 
     def _end(self, name: str) -> None:
         if name in self.began:
@@ -110,14 +122,19 @@ class _Screen:
         return table
 
     def _detail(self, step: Step) -> RenderableType:
-        epoch = self.epochs.get(step.name)
-        if step.state != "running" or epoch is None:
+        event = self.newest.get(step.name)
+        if step.state != "running" or event is None:
             return Text("unchanged, kept" if step.state == "kept" else step.detail, style="dim")
         row = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=epoch.epochs, completed=epoch.epoch, width=8)
-        words = (
-            f"epoch {epoch.epoch}/{epoch.epochs}, loss {epoch.loss:.3f}, "
-            f"val. {epoch.val_accuracy:.1%}, {epoch.seconds_left:.0f} s left"
-        )
+        match event:
+            case Epoch(epoch=epoch, epochs=epochs):
+                bar = ProgressBar(total=epochs, completed=epoch, width=8)
+                words = (
+                    f"epoch {epoch}/{epochs}, loss {event.loss:.3f}, "
+                    f"val. {event.val_accuracy:.1%}, {event.seconds_left:.0f} s left"
+                )
+            case Download(done_bytes=done, total_bytes=total):
+                bar = ProgressBar(total=total, completed=done, width=8)
+                words = f"{event.file}, {event.amount}"
         row.add_row(bar, Text(words))
         return row

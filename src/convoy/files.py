@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Replace `path` as a whole: a reader sees the old bytes or the new ones, never a mix."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -33,5 +33,5 @@ def read_json(path: Path) -> Any | None:
     """Return a file's JSON value; None where there is no file, or one that was cut off."""
     try:
         return json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, IsADirectoryError, ValueError):
         return None

@@ -6,13 +6,13 @@ Evaluation scores this graph and the registry holds it, so what is measured is w
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from convoy.architectures import build
+from convoy.decoding import Channels
 from convoy.preprocessing import Preprocessing
 
 
@@ -22,7 +22,7 @@ class ArchitectureRecord:
 
     architecture: str
     classes: list[str]
-    channels: Literal["gray", "rgb"]
+    channels: Channels
     image_size: int
     mean: list[float]
     std: list[float]
@@ -53,8 +53,8 @@ def load_graph(record: ArchitectureRecord, weights: Path) -> Graph:
         image_size=record.image_size,
     )
     network.load_state_dict(load_file(weights))
-    graph = Graph(Preprocessing(record.image_size, record.mean, record.std), network)
-    return graph.eval()
+    preprocessing = Preprocessing(record.image_size, record.channels, record.mean, record.std)
+    return Graph(preprocessing, network).eval()
 
 
 def probabilities(graph: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:

@@ -6,7 +6,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from convoy import architectures, digests, versions
+from convoy.errors import ConvoyError
 from convoy.files import read_json, write_json
+from convoy.ingestion.fetch import is_stale
 from convoy.plan import Plan
 
 
@@ -51,6 +53,8 @@ class Outcome(BaseModel):
     """Of `seconds`, those inside the fits of this run."""
     samples: str
     """A folder with some test images as files, to try predictions on."""
+    flags: list[str] = []
+    """Why the dataset version could not be had again elsewhere; empty if all is well."""
 
 
 def run_key(plan: Plan) -> str:
@@ -66,6 +70,7 @@ def run_key(plan: Plan) -> str:
         settings.run.seed,
         {name: settings.recipe(name).model_dump() for name in plan.architectures},
         settings.gate.model_dump(),
+        settings.checks.model_dump(),
         versions.recorded(plan.project, plan.dataset),
     )
 
@@ -84,7 +89,24 @@ def unchanged(plan: Plan) -> Outcome | None:
         return None
     outcome = Outcome.model_validate(receipt["outcome"])
     champion = _champion(plan)
-    return outcome.model_copy(update={"champion": champion}) if champion else None
+    if champion is None or set(outcome.flags) - {versions.UNCOMMITTED} or _is_stale(plan):
+        return None
+    committed = versions.is_committed(plan.project, plan.dataset)
+    flags = [] if committed else [versions.UNCOMMITTED]
+    if flags and plan.strict:
+        return None
+    return outcome.model_copy(update={"champion": champion, "flags": flags})
+
+
+def _is_stale(plan: Plan) -> bool:
+    """Tell whether something new is where the images come from; so it is if nobody answers."""
+    if plan.data.version:
+        return False
+    try:
+        origins = plan.project.origins(plan.data.origins)
+        return is_stale(plan.data, origins, plan.project.memory(plan.dataset))
+    except ConvoyError:
+        return True
 
 
 def keep(plan: Plan, outcome: Outcome) -> None:

@@ -19,6 +19,8 @@ class Plan:
     architectures: tuple[str, ...]
     overrides: tuple[str, ...] = ()
     """What `--set` changed of the settings."""
+    strict: bool = False
+    """Whether a dataset version is refused that could not be had again elsewhere."""
 
     @property
     def data(self) -> Dataset:
@@ -30,6 +32,7 @@ def make_plan(
     dataset: str | None = None,
     chosen: Sequence[str] = (),
     overrides: Collection[str] = (),
+    strict: bool = False,
 ) -> Plan:
     """Return the plan for what was named, and what params.yaml says for what was not.
 
@@ -43,4 +46,4 @@ def make_plan(
     selected = tuple(dict.fromkeys(chosen or settings.run.architectures))
     for name in selected:
         architectures.module_of(name)
-    return Plan(project, settings, named, selected, tuple(overrides))
+    return Plan(project, settings, named, selected, tuple(overrides), strict)

@@ -1,106 +1,99 @@
-"""From a file, or from raw uint8 images of any size, to what a network reads.
+"""From raw uint8 images of any size to what a network reads.
 
-There is one decoder and one resize, used by ingestion and inside the registered graph alike: a raw
-file gives the same probabilities through either (no train/serve skew).
+There is one resize and one normalisation, used by ingestion and inside the registered graph alike:
+a raw image gives the same probabilities as its prepared form (no train/serve skew).
 """
 
-import warnings
-from pathlib import Path
-from typing import Literal
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convoy.errors import DataRefused
+from convoy.decoding import Channels
 
-Channels = Literal["gray", "rgb"]
-COUNT: dict[Channels, int] = {"gray": 1, "rgb": 3}
-
-# Formats whose parsers are hardened; EPS, PDF and PSD run far more code (Pillow's SECURITY.md).
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-MAX_PIXELS = 50_000_000
-_MODES: dict[Channels, str] = {"gray": "L", "rgb": "RGB"}
-
-
-def decode(path: Path, channels: Channels) -> NDArray[np.uint8]:
-    """Return a file's image (H, W, C), upright, 8 bits, transparency over white.
-
-    Raises `DataRefused` for what is not one whole still image of at most 50 million pixels.
-    """
-    try:
-        # Opened here: by its name Pillow maps a file into memory, and then reads TIFFs of a camera
-        # held sideways row by row in the wrong width (13.0).
-        with path.open("rb") as stream, warnings.catch_warnings():
-            # Pillow only warns up to twice its own limit; ours stands below, before any decoding.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(stream, formats=FORMATS) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise DataRefused(
-                        f"{path} has {opened.width} x {opened.height} pixels, more than "
-                        f"{MAX_PIXELS:,}: make it smaller first."
-                    )
-                if getattr(opened, "n_frames", 1) > 1:
-                    raise DataRefused(f"{path} has several frames: export the one you mean.")
-                return _pixels(ImageOps.exif_transpose(_eight_bits(opened)), channels)
-    except DataRefused:
-        raise
-    except FileNotFoundError as error:
-        raise DataRefused(f"{path} does not exist: check the path.") from error
-    except UnidentifiedImageError as error:
-        raise DataRefused(
-            f"{path} is not an image that can be read ({', '.join(FORMATS)}): convert it first."
-        ) from error
-    except Exception as error:
-        # A parser raises whatever damaged bytes happen to mean: OSError, SyntaxError, TypeError ...
-        raise DataRefused(f"{path} is damaged ({error}): replace it with a whole copy.") from error
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grays; Pillow's own conversion cuts them off at 255 instead."""
-    image.load()
-    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
-        values = np.asarray(image, dtype=np.int64).clip(0, 65535)
-        scaled = Image.fromarray(((values + 128) // 257).astype(np.uint8))
-        scaled.info = image.info
-        if (level := scaled.info.pop("transparency", None)) is not None:
-            scaled.putalpha(Image.fromarray(np.where(values == level, 0, 255).astype(np.uint8)))
-        return scaled
-    return image
-
-
-def _pixels(image: Image.Image, channels: Channels) -> NDArray[np.uint8]:
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    pixels = np.asarray(image.convert(_MODES[channels]), dtype=np.uint8)
-    return pixels.reshape(image.height, image.width, COUNT[channels])
+# Weights are whole numbers below the limit, in units of 2**-1 to 2**-22.
+_WEIGHT_LIMIT = 2**15
+_FINEST = 22
 
 
 def resize(images: Tensor, side: int) -> Tensor:
-    """Return images (N, C, H, W) of 0..255 as (N, C, side, side) float32, whole numbers 0..255.
+    """Return images (N, C, H, W) uint8 as (N, C, side, side) uint8.
 
-    Bilinear with antialiasing; the sides are scaled each by itself. An image that already has the
-    size comes out unchanged, bit for bit.
+    Bilinear with antialiasing, each side scaled by itself, in integer arithmetic: the same bits on
+    every processor. An image that already has the size comes out unchanged.
     """
-    resized = F.interpolate(
-        images.to(torch.float32), size=(side, side), mode="bilinear", antialias=True
-    )
-    return resized.round().clamp(0, 255)
+    if images.device.type == "cpu" and not torch.compiler.is_exporting():
+        return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+    return resize_by_matrices(images, side)
+
+
+def resize_by_matrices(images: Tensor, side: int) -> Tensor:
+    """Return what `resize` returns, by operations that export and that every device has.
+
+    PyTorch has its fixed-point kernel for the CPU alone; these are its numbers, bit for bit.
+    """
+    for size in (images.shape[-1], images.shape[-2]):
+        # Exact in any order, and so on any device: sums of whole numbers below 2**30 over a power
+        # of two. In float32 they would not be.
+        sums = images.contiguous().double() @ _weights(size, side, images.device).mT
+        images = (sums + 0.5).clamp(max=255).to(torch.uint8).mT
+    return images
+
+
+def _weights(size: int, side: int, device: torch.device) -> Tensor:
+    """Return what each of `size` pixels adds to each of `side` new ones, (side, size) float64.
+
+    A triangle around each new pixel's centre, rounded as ATen's `UpSampleKernel.cpp` rounds it, but
+    in whole numbers throughout: no device can differ by the order in which it sums.
+    """
+    pixels = torch.arange(size, device=device) * 2 + 1
+    centres = torch.arange(side, device=device)[:, None] * 2 + 1
+    longer = torch.sym_max(size, side)  # type: ignore[no-untyped-call]
+    # Heights and distances are in units of 1 / (2 * longer).
+    triangles = (2 * longer - (pixels * side - centres * size).abs()).clamp(min=0)
+    totals = triangles.sum(dim=1, keepdim=True)
+    # The finest unit in which the largest weight, rounded, is still below the limit.
+    finer = 2 ** torch.arange(1, _FINEST + 1, device=device)
+    largest = _quotient(triangles.amax(dim=1, keepdim=True) * finer, totals).amax(dim=0)
+    one = 2 ** (largest < _WEIGHT_LIMIT).sum()
+    return _quotient(triangles * one, totals).double() / one
+
+
+def _quotient(dividend: Tensor, divisor: Tensor) -> Tensor:
+    """Return the quotient of whole numbers, rounded half up."""
+    return (2 * dividend + divisor) // (2 * divisor)
+
+
+def colour(images: Tensor, channels: Channels) -> Tensor:
+    """Return images (N, C, ...) uint8 in a dataset's colour, float32 of the same shape, 0 to 255.
+
+    Only `hsv` is stored as something else, RGB: resizing would mix the two ends of the hue. Hue
+    (255 is the whole circle), saturation and value are those of Pillow's `convert("HSV")` before it
+    cuts them off to whole numbers, so within one level of it.
+    """
+    values = images.to(torch.float32)
+    if channels != "hsv":
+        return values
+    red, green, blue = values.unbind(dim=1)
+    value = values.amax(dim=1)
+    chroma = value - values.amin(dim=1)
+    span = chroma.clamp(min=1)  # of a gray, whose hue is then 0
+    sextant = torch.where(value == green, 2 + (blue - red) / span, 4 + (red - green) / span)
+    sextant = torch.where(value == red, ((green - blue) / span) % 6, sextant)
+    saturation = 255 * chroma / value.clamp(min=1)
+    return torch.stack((sextant * 42.5, saturation, value), dim=1)
 
 
 class Preprocessing(nn.Module):
-    """Raw uint8 images (N, H, W, C) of any size to normalised float (N, C, side, side).
+    """Raw uint8 images (N, H, W, C) of any size to normalised float32 (N, C, side, side).
 
-    `mean` and `std` are those of the training images, in grey levels (0 to 255), a value a channel.
+    C is the base form of `channels` (`convoy.decoding.COUNT`). `mean` and `std` are those of the
+    training images after `colour`, in levels (0 to 255), a value a channel.
     """
 
-    def __init__(self, side: int, mean: list[float], std: list[float]) -> None:
+    def __init__(self, side: int, channels: Channels, mean: list[float], std: list[float]) -> None:
         super().__init__()
         self.side = side
+        self.channels = channels
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
         self.mean: Tensor
@@ -110,5 +103,5 @@ class Preprocessing(nn.Module):
         return self.normalise(resize(images.permute(0, 3, 1, 2), self.side))
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Images (N, C, side, side) of 0..255 to zero mean and unit deviation."""
-        return (images.to(torch.float32) - self.mean) / self.std
+        """Prepared uint8 images (N, C, side, side) to zero mean and unit deviation, float32."""
+        return (colour(images, self.channels) - self.mean) / self.std

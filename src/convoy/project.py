@@ -62,6 +62,20 @@ class Project:
     def prepared(self, dataset: str) -> Path:
         return self.root / "data" / "prepared" / dataset
 
+    def memory(self, dataset: str) -> Path:
+        """What a source remembers between fetches; nothing is lost with it but time."""
+        return self.state / "fetched" / dataset
+
+    def reports(self, dataset: str) -> Path:
+        """The page of a dataset, and why it was refused."""
+        return self.state / "reports" / dataset
+
+    def origins(self, named: tuple[str, ...]) -> tuple[str, ...]:
+        """Return origins as params.yaml names them, paths from the project's top made absolute."""
+        return tuple(
+            name if "://" in name else str(self.root / Path(name).expanduser()) for name in named
+        )
+
     @property
     def scratch(self) -> Path:
         """Where programs write what nobody keeps."""
@@ -94,6 +108,23 @@ class Project:
         head = self._git("rev-parse", "--verify", "HEAD")
         changes = self._git("status", "--porcelain", "--untracked-files=no")
         return head or "none", bool(changes) or not head
+
+    def committed(self, file: str, revision: str = "HEAD") -> str:
+        """Return a file's text as a commit has it; empty where it has none."""
+        found = self._git("show", "--end-of-options", f"{revision}:{file}")
+        return f"{found}\n" if found else ""
+
+    def commits(self, file: str) -> list[tuple[str, str]]:
+        """Return commit and date (ISO 8601) of each change of a file, the oldest first.
+
+        On whatever branch: a version that a colleague made is one that can be had.
+        """
+        where = ("--branches", "--tags", "--remotes", "HEAD")
+        log = self._git("log", "--reverse", "--format=%H %cI", *where, "--", file)
+        return [(commit, date) for commit, date in map(str.split, log.splitlines())]
+
+    def tags(self) -> list[str]:
+        return self._git("tag", "--list").splitlines()
 
     def _git(self, *arguments: str) -> str:
         try:

@@ -40,17 +40,36 @@ class Dataset(_Section):
     """Where images come from and what training reads of them."""
 
     source: str
+    origins: Annotated[tuple[str, ...], Field(alias="from", strict=False)] = ()
+    """Where they are: folders, files, addresses; empty for a source that knows by itself."""
+    nested: Literal["flatten", "join"] | None = None
+    """Folders below a class: part of the class, or classes of their own named `a/b`."""
     model: Name
-    channels: Literal["gray", "rgb"]
+    channels: Literal["gray", "rgb", "hsv", "cmyk"]
     image_size: Annotated[int, Field(ge=8, le=1024)]
     val: Share
     test: Share
+    version: str | None = None
+    """The version that runs use, whatever came in since; `convoy data restore` writes it."""
 
     @model_validator(mode="after")
     def _leaves_training_images(self) -> "Dataset":
         if self.val + self.test >= 1:
             raise ValueError(f"val {self.val} and test {self.test} leave nothing to train on.")
         return self
+
+
+class Checks(_Section):
+    """What ingestion puts up with."""
+
+    quarantined: Annotated[float, Field(ge=0, le=1)]
+    quarantined_per_class: Annotated[float, Field(ge=0, le=1)]
+    smallest: Annotated[int, Field(ge=1)]
+    largest: Annotated[int, Field(ge=1, le=50_000_000)]
+    near: Annotated[float, Field(gt=0.9, le=1)]
+    leakage: Annotated[float, Field(ge=0, le=1)]
+    rarest: Annotated[int, Field(ge=1)]
+    imbalance: Annotated[float, Field(ge=1)]
 
 
 class Recipe(_Section):
@@ -63,6 +82,7 @@ class Recipe(_Section):
     schedule: Literal["constant", "one_cycle", "cosine"]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     shift: Annotated[int, Field(ge=0)]
+    flip: bool
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)]
 
@@ -81,6 +101,7 @@ class Settings(_Section):
     run: Run
     schedule: Schedule
     datasets: dict[Name, Dataset]
+    checks: Checks
     recipes: dict[str, Recipe]
     gate: Gate
 
@@ -193,6 +214,8 @@ def _sentence(file: Path, error: ValidationError) -> str:
         case "value_error":
             where = f"{key!r}: " if key else ""
             return f"{file}: {where}{first['ctx']['error']}"
+        case "tuple_type":
+            return f"{file}: {key!r} is {first['input']!r}, but input should be a list."
     return f"{file}: {key!r} is {first['input']!r}, but {_lower(first['msg'])}."
 
 
@@ -208,4 +231,4 @@ def _fields(location: tuple[int | str, ...]) -> list[str]:
             section = section.model_fields[str(part)].annotation
         else:
             section = get_args(section)[-1]
-    return list(section.model_fields)
+    return [field.alias or name for name, field in section.model_fields.items()]

@@ -27,6 +27,8 @@ def show_outcome(console: Console, outcome: Outcome, compare: str, unchanged: bo
             "Its results:\n"
         )
     console.print(_table(outcome))
+    for flag in outcome.flags:
+        console.print(Text(f"Note on the dataset version: {flag}.", style="yellow"), soft_wrap=True)
     console.print(_verdict(outcome))
     if not unchanged:
         overhead = outcome.seconds - outcome.fit_seconds
@@ -43,7 +45,7 @@ def show_outcome(console: Console, outcome: Outcome, compare: str, unchanged: bo
 def _table(outcome: Outcome) -> Table:
     version = outcome.dataset_version.removesuffix(".dir")[:12]
     title = f"{outcome.dataset}, version {version}"
-    table = _new_table(title)
+    table = new_table(title)
     table.add_column("architecture", no_wrap=True)
     heads = (
         "val.\n%",
@@ -75,7 +77,7 @@ def _table(outcome: Outcome) -> Table:
     return table
 
 
-def _new_table(title: str | None = None) -> Table:
+def new_table(title: str | None = None) -> Table:
     # Nothing but the border's space between columns, so that it fits a terminal of 80.
     return Table(
         title=title,
@@ -124,7 +126,7 @@ def _next_steps(outcome: Outcome) -> RenderableType:
 
 def show_comparison(console: Console, comparison: "Comparison") -> None:
     """Print runs side by side, the best test accuracy first."""
-    table = _new_table(f"runs on {comparison.dataset}")
+    table = new_table(f"runs on {comparison.dataset}")
     table.add_column("run", overflow="fold")
     heads = {
         "best/val_accuracy": ("val.\n%", 100, 1),
@@ -157,7 +159,7 @@ def show_versions(console: Console, versions: "Sequence[Registered]") -> None:
     if not versions:
         console.print("No model is registered yet: start with `convoy run`.")
         return
-    table = _new_table()
+    table = new_table()
     for head in ("model", "version", "alias", "architecture", "test", "dataset version", "commit"):
         table.add_column(head)
     table.add_column("gate", overflow="fold")
@@ -183,7 +185,7 @@ def show_history(console: Console, name: str, entries: "Sequence[Entry]") -> Non
     if not entries:
         console.print(f"{name} has never had a champion.")
         return
-    table = _new_table(f"what served as {name}")
+    table = new_table(f"what served as {name}")
     for head in ("when (UTC)", "what", "version", "instead of", "by"):
         table.add_column(head)
     table.add_column("why", overflow="fold")
@@ -202,7 +204,7 @@ def show_history(console: Console, name: str, entries: "Sequence[Entry]") -> Non
 
 def show_predictions(console: Console, predictions: "Sequence[Prediction]") -> None:
     """Print a line a file."""
-    table = _new_table()
+    table = new_table()
     table.add_column("file", overflow="fold")
     table.add_column("class")
     table.add_column("probability", justify="right")
@@ -216,7 +218,7 @@ def show_predictions(console: Console, predictions: "Sequence[Prediction]") -> N
 
 def show_architectures(console: Console, found: "Mapping[str, Architecture]") -> None:
     """Print the networks by name."""
-    table = _new_table()
+    table = new_table()
     table.add_column("name")
     table.add_column("year", justify="right")
     table.add_column("smallest image", justify="right")

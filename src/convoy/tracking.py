@@ -42,6 +42,8 @@ KEY = "convoy.key"
 COMMIT = "convoy.commit"
 DIRTY = "convoy.dirty"
 VERSION = "convoy.dataset_version"
+DIGEST = "convoy.dataset_digest"
+FLAGGED = "convoy.dataset_flagged"
 FLOW_RUN = "convoy.flow_run"
 ARCHITECTURE = "convoy.architecture"
 TRAININGS = "convoy.trainings"
@@ -56,6 +58,7 @@ class Stamps:
     dirty: bool
     dataset: str
     version: str
+    digest: str
     flow_run: str
 
     def tags(self) -> dict[str, str]:
@@ -63,6 +66,7 @@ class Stamps:
             COMMIT: self.commit,
             DIRTY: str(self.dirty).lower(),
             VERSION: self.version,
+            DIGEST: self.digest,
             FLOW_RUN: self.flow_run,
             MLFLOW_GIT_COMMIT: self.commit,
             MLFLOW_SOURCE_NAME: "convoy",
@@ -200,6 +204,11 @@ def describe(client: MlflowClient, run_id: str, note: str, tags: Mapping[str, st
     """Set a run's description (Markdown) and further tags."""
     rows = [RunTag(MLFLOW_RUN_NOTE, note), *(RunTag(k, v) for k, v in tags.items())]
     client.log_batch(run_id, tags=rows)
+
+
+def flag(client: MlflowClient, run_id: str, reason: str) -> None:
+    """Mark a run whose dataset version could not be had again elsewhere."""
+    client.set_tag(run_id, FLAGGED, reason)
 
 
 def close(client: MlflowClient, run_id: str, status: str = "FINISHED") -> None:

@@ -19,7 +19,8 @@ def served(_ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["run"]["architectures"] = ["mlp"]
     params["recipes"]["mlp"]["epochs"] = 4
     params["gate"]["floor"] = 0.5
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    # In the file's order: dvc.lock records a dataset's values as they stand there.
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     git(root, "commit", "--quiet", "--all", "--message", "Short recipes")
     done = convoy(root, "run")
     assert done.code == 0, done.err

@@ -175,9 +175,10 @@ def test_a_locked_store_is_said_to_be_in_use(served: Path) -> None:
 
 @pytest.mark.slow
 def test_data_that_is_not_what_dvc_lock_records_is_refused_and_left_alone(served: Path) -> None:
-    prepared = served / "data/prepared/digits/test-labels.npy"
+    (prepared,) = (served / "data/prepared/digits/shards").glob("*.csv")
     kept = prepared.read_bytes()
-    damaged = kept[:-1] + bytes([kept[-1] ^ 1])
+    damaged = kept.replace(b",test,", b",train,", 1)
+    assert damaged != kept
     prepared.chmod(0o644)
     prepared.write_bytes(damaged)
     try:
@@ -206,8 +207,12 @@ def test_files_that_are_no_images_are_refused_beside_those_that_are(
     assert done.sentence == "4 of 5 files were refused, as listed."
     good, *refused = done.json()
     assert good["refused"] is None and 0 < good["probability"] <= 1
-    unreadable = "is not an image that can be read"
-    expected = (unreadable, unreadable, "is damaged", "does not exist: check the path")
+    expected = (
+        "is not an image",
+        "is empty: download or copy it again",
+        "is cut off: download or copy it again",
+        "does not exist: check the path",
+    )
     for found, words in zip(refused, expected, strict=True):
         assert found["label"] is None and words in found["refused"]
 

@@ -7,12 +7,27 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 
-from convoy.cli import app
+from convoy.cli import app, data
 from tests.terminal import convoy, environment
 
 HEAVY = ("torch", "pytorch_lightning", "lightning", "mlflow", "prefect", "pandas", "dvc", "numpy")
-COMMANDS = sorted(str(c.name or c.callback.__name__) for c in app.registered_commands if c.callback)
+
+
+def commands(group: typer.Typer) -> list[str]:
+    """The names of a group's own commands."""
+    return sorted(
+        str(c.name or c.callback.__name__) for c in group.registered_commands if c.callback
+    )
+
+
+HELPS = [
+    ["--help"],
+    ["data", "--help"],
+    *([name, "--help"] for name in commands(app)),
+    *(["data", name, "--help"] for name in commands(data.app)),
+]
 
 CODE = f"""
 import sys
@@ -24,7 +39,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
+@pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
 def test_help_imports_none_of_the_heavy_libraries(repository: Path, arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CODE, *arguments],
@@ -42,10 +57,11 @@ def test_help_imports_none_of_the_heavy_libraries(repository: Path, arguments: l
 def test_help_names_every_command_outside_of_a_project_too(
     repository: Path, tmp_path: Path
 ) -> None:
-    done = convoy(repository, "--help", folder=tmp_path)
-    assert done.code == 0
-    for name in COMMANDS:
-        assert re.search(rf"\b{name}\b", done.out)
+    for arguments, names in (([], [*commands(app), "data"]), (["data"], commands(data.app))):
+        done = convoy(repository, *arguments, "--help", folder=tmp_path)
+        assert done.code == 0
+        for name in names:
+            assert re.search(rf"^\W*{name}\b", done.out, re.M), name
 
 
 def test_help_takes_well_under_a_second(repository: Path) -> None:

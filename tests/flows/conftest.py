@@ -38,7 +38,8 @@ def new_project(_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> NewPr
         for architecture in ("mlp", "lenet5"):
             params["recipes"][architecture]["epochs"] = 4
         params["gate"]["floor"] = 0.8
-        (root / "params.yaml").write_text(yaml.safe_dump(params))
+        # In the file's order: dvc.lock records a dataset's values as they stand there.
+        (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         git(root, "commit", "--quiet", "--all", "--message", "Short recipes")
         return root
 

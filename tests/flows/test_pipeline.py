@@ -16,8 +16,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from sklearn import metrics as reference
 
+from convoy.datamodule import read_split
+from convoy.ingestion.prepare import files_of
 from tests.flows.conftest import Chapter
-from tests.terminal import environment, git
+from tests.terminal import convoy, environment, git
 
 pytestmark = [
     pytest.mark.slow,
@@ -126,6 +128,9 @@ def test_every_run_carries_commit_dataset_version_and_flow_run(first: Chapter) -
         assert tags["convoy.dirty"] == "false"
         recorded = lock["stages"]["prepare@digits"]["outs"][0]["md5"]
         assert tags["convoy.dataset_version"] == recorded
+        manifest = json.loads((first.root / "data/prepared/digits/manifest.json").read_text())
+        assert tags["convoy.dataset_digest"] == manifest["digest"]
+        assert "convoy.dataset_flagged" not in tags, "it is committed and pushed"
         assert flows[tags["convoy.flow_run"]] == "COMPLETED"
 
 
@@ -137,6 +142,12 @@ def test_the_dataset_is_an_input_with_its_dvc_digest(first: Chapter) -> None:
         assert given.dataset.name == "digits"
         assert given.dataset.digest == version.removesuffix(".dir")
         assert json.loads(given.dataset.source)["dvc"] == version
+
+
+def test_the_page_of_the_dataset_is_kept_with_the_pipelines_run(first: Chapter) -> None:
+    parent = client_of(first.root).get_run(first.done.json()["run_id"])
+    page = artifact(parent, "dataset/page.html").read_text()
+    assert page.startswith("<!doctype html>") and "digits" in page
 
 
 def test_figures_are_kept_as_png_images(first: Chapter) -> None:
@@ -160,7 +171,8 @@ def test_test_metrics_equal_scikit_learns_from_the_kept_predictions(first: Chapt
         }
         for name, value in expected.items():
             assert run.data.metrics[name] == pytest.approx(value, abs=1e-6), name
-        assert len(labels) == 348
+        manifest = json.loads((first.root / "data/prepared/digits/manifest.json").read_text())
+        assert len(labels) == sum(manifest["counts"]["test"].values())
 
 
 def test_the_registered_model_loads_in_plain_mlflow_and_scores_what_was_logged(
@@ -172,9 +184,10 @@ def test_the_registered_model_loads_in_plain_mlflow_and_scores_what_was_logged(
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     mlflow.set_tracking_uri(client.tracking_uri)
     model = mlflow.pyfunc.load_model("models:/digits/1")
-    prepared = first.root / "data/prepared/digits"
-    images, labels = np.load(prepared / "test-images.npy"), np.load(prepared / "test-labels.npy")
-    scored = np.concatenate([model.predict(images[at : at + 100]) for at in range(0, 348, 100)])
+    test = read_split(files_of(first.root / "data/prepared/digits"), "test")
+    images, labels = (part.numpy() for part in test)
+    starts = range(0, len(labels), 100)
+    scored = np.concatenate([model.predict(images[at : at + 100]) for at in starts])
     accuracy = float((scored.argmax(axis=1) == labels).mean())
     assert accuracy == pytest.approx(run.data.metrics["test/accuracy"], abs=1e-9)
     # Another batch and another size: the graph resizes by itself.
@@ -293,6 +306,17 @@ def test_changed_data_makes_a_new_version_and_retrains_all(
     assert "dvc.lock" in shrunk.changes
     for run in trainings(shrunk).values():
         assert run.data.tags["convoy.dataset_version"] == found["dataset_version"]
+
+
+def test_a_run_on_a_version_that_nobody_committed_is_flagged(shrunk: Chapter) -> None:
+    found = shrunk.done.json()
+    (flag,) = found["flags"]
+    assert "not committed: `git commit dvc.lock params.yaml`" in flag
+    parent = client_of(shrunk.root).get_run(found["run_id"])
+    assert parent.data.tags["convoy.dataset_flagged"] == flag
+    refused = convoy(shrunk.root, "run", "--strict")
+    assert refused.code == 4
+    assert "--strict refuses this version of 'digits': its dvc.lock" in refused.err
 
 
 def test_nothing_is_left_running_and_the_journal_tells_every_champion(shrunk: Chapter) -> None:

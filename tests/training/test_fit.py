@@ -25,6 +25,7 @@ RECIPE = Recipe(
     schedule="one_cycle",
     label_smoothing=0.0,
     shift=0,
+    flip=False,
     epochs=5,
     batch_size=32,
 )
@@ -248,16 +249,17 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bits(
 @pytest.fixture(scope="module")
 def digits_32(tiny: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The tiny digits at 32 x 32 pixels, as alexnet needs them."""
-    from convoy.ingestion.pack import prepare
+    from convoy.ingestion.prepare import files_of, prepare
     from convoy.settings import Dataset
+    from tests.ingestion.animals import CHECKS
 
     folder = tmp_path_factory.mktemp("digits-32")
     settings = Dataset(
         source="digits", model="tiny", channels="gray", image_size=32, val=0.2, test=0.2
     )
     raw = Path(tiny["manifest.json"]).parents[1] / "raw"
-    prepare("tiny", settings, raw, folder / "prepared")
-    return {file.name: str(file) for file in (folder / "prepared").iterdir()}
+    prepare("tiny", settings, CHECKS, raw, folder / "prepared", folder / "reports")
+    return files_of(folder / "prepared")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="rights do not bind the superuser")

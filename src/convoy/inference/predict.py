@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
+from convoy.decoding import decode
 from convoy.errors import DataRefused
-from convoy.preprocessing import decode
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,25 @@ import sys
 
 from convoy import architectures
 from convoy.errors import ConvoyError
-from convoy.ingestion.pack import fetch, prepare
 from convoy.project import Project
 from convoy.settings import load
 
 
-def main(stage: str, dataset: str) -> None:
+def main(stage: str, name: str) -> None:
     """Run one stage for one dataset of params.yaml."""
     project = Project.find()
-    settings = load(project.params, architectures.names()).dataset(dataset)
-    raw = project.raw(dataset)
+    settings = load(project.params, architectures.names())
+    dataset = settings.dataset(name)
+    raw = project.raw(name)
     if stage == "fetch":
-        fetch(settings, raw)
+        from convoy.ingestion.fetch import fetch
+
+        fetch(dataset, project.origins(dataset.origins), raw, project.memory(name))
     else:
-        prepare(dataset, settings, raw, project.prepared(dataset))
+        from convoy.ingestion.prepare import prepare  # takes PyTorch, which fetching spares
+
+        prepared, reports = project.prepared(name), project.reports(name)
+        prepare(name, dataset, settings.checks, raw, prepared, reports)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from convoy import digests, promotion, registry, tracking
+from convoy.datamodule import read_split
 from convoy.errors import ConvoyError
 from convoy.evaluation.significance import mcnemar
 from convoy.outcome import Outcome
@@ -54,6 +55,7 @@ def register(work: Session) -> Registration:
             "convoy.dirty": str(work.stamps.dirty).lower(),
             "convoy.dataset": work.plan.dataset,
             "convoy.dataset_version": work.version.hash,
+            "convoy.dataset_digest": work.version.digest,
             "convoy.flow_run": work.flow_run,
             "convoy.test_accuracy": str(row_of(chosen).test_accuracy),
         },
@@ -128,6 +130,7 @@ def finish(work: Session, registered: Registration, verdict: Verdict, alias: str
         seconds=time.monotonic() - work.began,
         fit_seconds=work.fit_seconds,
         samples=str(_write_samples(work)),
+        flags=list(work.version.flags),
     )
     chosen = row_of(best(work))
     metrics = {
@@ -155,10 +158,11 @@ def _write_samples(work: Session) -> Path:
     """Write one test image of each class as a file, for people to try predictions on."""
     folder = work.project.state / "samples" / work.plan.dataset
     folder.mkdir(parents=True, exist_ok=True)
-    images = np.load(work.version.files["test-images.npy"], mmap_mode="r")
-    labels = np.load(work.version.files["test-labels.npy"])
+    images, labels = (found.numpy() for found in read_split(work.version.files, "test"))
     for place in range(len(work.manifest["classes"])):
-        pixels = np.array(images[int(np.argmax(labels == place))])
+        pixels = images[int(np.argmax(labels == place))]
+        inks = work.manifest["channels"] == "cmyk"
+        picture = Image.fromarray(pixels, "CMYK") if inks else Image.fromarray(pixels.squeeze())
         # Named by its place among the classes: a class name need not be a file name.
-        Image.fromarray(pixels.squeeze()).save(folder / f"{place:03d}.png")
+        picture.save(folder / f"{place:03d}.{'tiff' if inks else 'png'}")
     return folder.relative_to(work.project.root)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from convoy import promotion, registry, store, tracking, versions
-from convoy.errors import ConvoyError
+from convoy.errors import ConvoyError, NotReproducible
 from convoy.evaluation.metrics import Evaluation
+from convoy.ingestion.render import write_page
 from convoy.plan import Plan
 from convoy.programs.launcher import start_launcher, warm
 from convoy.progress import Planned, Step, report
@@ -88,22 +89,42 @@ class Session:
         report(Step("ingest", "running"))
         self.version = versions.ingest(self.project, self.plan.dataset)
         self.manifest = self.version.manifest
+        if self.plan.strict and self.version.flags:
+            raise NotReproducible(refusal(self.plan.dataset, self.version.flags))
         commit, dirty = self.project.commit()
         self.stamps = tracking.Stamps(
-            commit, dirty, self.plan.dataset, self.version.hash, self.flow_run
+            commit,
+            dirty,
+            self.plan.dataset,
+            self.version.hash,
+            self.version.digest,
+            self.flow_run,
         )
         if not self.run_id:  # a retry of this task goes on in the run that is open
             name = time.strftime("pipeline %Y-%m-%d %H:%M:%S")
             self.run_id = tracking.open_pipeline(self.client, self.experiment, name, self.stamps)
             self.open_runs.append(self.run_id)
+            tracking.log_file(self.client, self.run_id, self._page(), "dataset")
+            if self.version.flags:
+                tracking.flag(self.client, self.run_id, "; ".join(self.version.flags))
         counts = {split: sum(found.values()) for split, found in self.manifest["counts"].items()}
         report(Step("ingest", "done", ", ".join(f"{v:,} {k}" for k, v in counts.items())))
         return self.version.hash
+
+    def _page(self) -> Path:
+        """Draw the dataset's page."""
+        folder = self.project.reports(self.plan.dataset)
+        return write_page(self.version.files, folder)
 
     def close(self, run_id: str) -> None:
         """End one of the runs that this one opened in MLflow."""
         tracking.close(self.client, run_id)
         self.open_runs.remove(run_id)
+
+
+def refusal(dataset: str, flags: Sequence[str]) -> str:
+    """Say why `--strict` refuses a dataset version that could not be had again."""
+    return f"--strict refuses this version of {dataset!r}: {'; '.join(flags)}."
 
 
 @contextmanager

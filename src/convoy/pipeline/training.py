@@ -22,7 +22,7 @@ def train(work: Session, architecture: str) -> str:
     """Train one architecture, or keep what is there. Return its run id."""
     step = f"train {architecture}"
     recipe, seed = work.plan.settings.recipe(architecture), work.plan.settings.run.seed
-    key = training_key(architecture, recipe, seed, work.version.hash)
+    key = training_key(architecture, recipe, seed, work.version.digest)
     folder = work.project.runs / key[:32]
     found = tracking.find(work.client, work.experiment, key)
     result = finished(folder)
@@ -58,7 +58,7 @@ def _fit(
         recipe=recipe,
         seed=work.plan.settings.run.seed,
         dataset=work.plan.dataset,
-        version=work.version.hash,
+        version=work.version.digest,
         files=work.version.files,
         folder=str(folder),
     )

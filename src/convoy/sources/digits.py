@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from convoy.errors import ConvoyError, DataRefused
+from convoy.errors import ConvoyError, DataRefused, UsageError
 from convoy.files import write_atomically
+from convoy.settings import Dataset
 from convoy.sources.source import LabelledImage, Source
 
 FILE = "digits.csv.gz"
@@ -23,18 +24,26 @@ SIDE = 8
 INK = 16
 
 
-def fetch(raw: Path) -> None:
-    """Copy the file out of the installed package."""
+def fetch(dataset: Dataset, origins: tuple[str, ...], raw: Path, memory: Path) -> None:
+    """Copy the file out of the installed package, unless one lies there: that is the user's."""
+    if origins:
+        raise UsageError(
+            f"params.yaml names {', '.join(origins)} for the source 'digits', which comes with "
+            f"scikit-learn: remove `from`."
+        )
+    if (raw / FILE).exists():
+        return
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise ConvoyError(
             "scikit-learn, which ships the digits, is not installed: run `make setup`."
         )
     shipped = Path(package.origin).parent / "datasets" / "data" / FILE
+    raw.mkdir(parents=True, exist_ok=True)
     write_atomically(raw / FILE, shipped.read_bytes())
 
 
-def read(raw: Path) -> Iterator[LabelledImage]:
+def read(dataset: Dataset, raw: Path) -> Iterator[LabelledImage]:
     """Yield each row's 64 pixel counts, scaled to 0..255, with its label.
 
     Raises `DataRefused` for anything but rows of 64 numbers in 0..16 and a digit.

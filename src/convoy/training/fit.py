@@ -43,12 +43,14 @@ def fit(spec: TrainingSpec, emit: Emit) -> TrainingResult:
         name=spec.architecture,
         num_classes=len(manifest["classes"]),
         image_size=manifest["image_size"],
+        channels=manifest["channels"],
         mean=manifest["mean"],
         std=manifest["std"],
         recipe=spec.recipe.model_dump(),
         seed=spec.seed,
     )
-    data = DataModule(spec.files, spec.recipe.batch_size, spec.seed, spec.recipe.shift)
+    recipe = spec.recipe
+    data = DataModule(spec.files, recipe.batch_size, spec.seed, recipe.shift, recipe.flip)
     # In this order: the last checkpoint, written at the end of the epoch, knows the best one.
     best = ModelCheckpoint(
         folder / "checkpoints",

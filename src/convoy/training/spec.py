@@ -22,7 +22,7 @@ class TrainingSpec(BaseModel):
     seed: int
     dataset: str
     version: str
-    """The dataset version's DVC hash."""
+    """The digest of what a training sees of the dataset version."""
     files: dict[str, str]
     """The version's files by name, as paths to their immutable bytes."""
     folder: str

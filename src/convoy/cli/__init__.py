@@ -1,0 +1,45 @@
+"""The command line. Heavy libraries are imported inside the commands that need them, after their
+arguments have been checked, so that `--help` answers at once.
+"""
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from convoy.cli import data, pipeline, registered
+from convoy.errors import ConvoyError
+
+app = typer.Typer(
+    help=(
+        "Convoy takes a set of labelled images to a model that may serve, again and again, and can "
+        "say of each that ever served what made it and what it replaced."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for command in (
+    pipeline.run,
+    pipeline.compare,
+    registered.models,
+    registered.promote,
+    registered.rollback,
+    registered.history,
+    registered.predict,
+    pipeline.architectures,
+    pipeline.up,
+):
+    app.command()(command)
+app.add_typer(data.app, name="data")
+
+
+def main() -> NoReturn:
+    """Run the command line; what a user can cause ends in one sentence and its exit code."""
+    try:
+        app()
+    except ConvoyError as error:
+        sys.stderr.write(f"convoy: {error}\n")
+        sys.exit(error.exit_code)
+    sys.exit(0)

@@ -1,0 +1,129 @@
+"""`convoy run | compare | architectures | up`: the pipeline, and what came of it."""
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convoy.cli.terminal import Json, plan_of, print_json, project
+from convoy.errors import GateRefused, Stopped
+
+if TYPE_CHECKING:
+    from convoy.outcome import Outcome
+    from convoy.plan import Plan
+
+
+def run(
+    dataset: Annotated[str | None, typer.Option(help="An entry of params.yaml.")] = None,
+    architectures: Annotated[
+        str | None, typer.Option(help="Names with commas between, or all.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE for this run alone.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option(help="Refuse a dataset version that is not committed and pushed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the whole pipeline: ingest, train, evaluate, register, gate, promote."""
+    from convoy import outcome, versions
+    from convoy.addresses import compare_address, mlflow_interface
+    from convoy.plan import make_plan
+
+    here = project()
+    chosen = [name.strip() for name in architectures.split(",")] if architectures else []
+    plan = make_plan(here, dataset, chosen, settings or [], strict)
+    kept = outcome.unchanged(plan)
+    if kept is None:
+        versions.check(here, plan.dataset)  # refused here, before anything is started
+    result = kept or _run(plan, settings or [])
+    runs = [row.run_id for row in result.rows]
+    address = compare_address(mlflow_interface(), result.experiment_id, runs)
+    if as_json:
+        print_json({**result.model_dump(), "unchanged": kept is not None, "compare": address})
+    else:
+        from rich.console import Console
+
+        from convoy.tables import show_outcome
+
+        show_outcome(Console(), result, address, unchanged=kept is not None)
+    if not result.allowed:
+        still = f"champion is version {result.champion}" if result.champion else "no champion yet"
+        raise GateRefused(f"the gate refused {result.model} version {result.version}; {still}.")
+
+
+def _run(plan: "Plan", settings: list[str]) -> "Outcome":
+    from rich.console import Console
+
+    from convoy.display import progress
+
+    # The display shows what happens and `main` the error that ends a run; Prefect's pages keep all.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    with progress(Console(stderr=True)):
+        from convoy.outcome import Outcome
+        from convoy.prefect_server import PrefectServer
+        from convoy.programs.launcher import start_launcher, warm
+
+        # Both take seconds to start: let them, while this process imports what it needs.
+        plan.project.create_state()
+        server = None
+        if "PREFECT_API_URL" not in os.environ:
+            server = PrefectServer(plan.project.state / "prefect-server.log")
+        with start_launcher(plan.project) as launcher:
+            warm.set(launcher)
+            from flows.pipeline import pipeline
+
+            if server:
+                server.wait()
+            try:
+                found = pipeline(plan.dataset, list(plan.architectures), settings, plan.strict)
+            except KeyboardInterrupt:
+                raise Stopped("stopped; the same command goes on from here.") from None
+    return Outcome.model_validate(found)
+
+
+def compare(
+    runs: Annotated[list[str] | None, typer.Argument(help="MLflow run ids.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Whose last pipeline run.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare runs: the last pipeline's, or those that are named."""
+    plan = plan_of(dataset)
+
+    from rich.console import Console
+
+    from convoy import comparison
+    from convoy.tables import show_comparison
+
+    found = comparison.compare(plan, runs or [])
+    if as_json:
+        print_json(asdict(found))
+    else:
+        show_comparison(Console(), found)
+
+
+def architectures(as_json: Json = False) -> None:
+    """List the networks that can be trained, with their papers."""
+    from rich.console import Console
+
+    from convoy.architectures import describe, names
+    from convoy.tables import show_architectures
+
+    found = {name: describe(name) for name in names()}
+    if as_json:
+        keys = ("paper", "year", "smallest")
+        print_json({n: {k: getattr(a, k) for k in keys} for n, a in found.items()})
+    else:
+        show_architectures(Console(), found)
+
+
+def up() -> None:
+    """Start the Prefect UI, the MLflow UI and the scheduled pipeline, until Ctrl-C."""
+    plan = plan_of(None)
+    plan.project.create_state()
+
+    from convoy.up import start
+
+    start(plan)

@@ -1,0 +1,107 @@
+"""`convoy models | promote | rollback | history | predict`: what is registered, and what serves."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from convoy.cli.terminal import Json, Model, client, print_json, project
+from convoy.errors import DataRefused, UsageError
+
+
+def models(as_json: Json = False) -> None:
+    """List the registered models with their versions."""
+    connected = client()
+
+    from rich.console import Console
+
+    from convoy import registry
+    from convoy.tables import show_versions
+
+    found = [v for name in registry.names(connected) for v in registry.versions(connected, name)]
+    if as_json:
+        print_json([asdict(version) for version in found])
+    else:
+        show_versions(Console(), found)
+
+
+def promote(
+    name: Model,
+    version: Annotated[str, typer.Argument(help="A version's number, or an alias.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "by hand",
+    as_json: Json = False,
+) -> None:
+    """Make a version the champion, by a person's decision."""
+    connected = client()
+
+    from convoy import promotion
+
+    _moved(asdict(promotion.promote(connected, name, version, reason)), name, as_json)
+
+
+def rollback(name: Model, as_json: Json = False) -> None:
+    """Bring back the champion that the present one replaced."""
+    connected = client()
+
+    from convoy import promotion
+
+    _moved(asdict(promotion.rollback(connected, name)), name, as_json)
+
+
+def history(name: Model, as_json: Json = False) -> None:
+    """Tell what served, since when, and why."""
+    connected = client()
+
+    from rich.console import Console
+
+    from convoy import promotion
+    from convoy.tables import show_history
+
+    promotion.settle(connected, name)
+    entries = promotion.journal(connected, name)
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+    else:
+        show_history(Console(), name, entries)
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="NAME@ALIAS or NAME/VERSION.")],
+    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
+    as_json: Json = False,
+) -> None:
+    """Say what a registered model sees in image files."""
+    name, at, wanted = model.replace("/", "@").partition("@")
+    if not at or not wanted:
+        raise UsageError(f"{model!r} is not NAME@ALIAS or NAME/VERSION, as in digits@champion.")
+    here, connected = project(), client()
+
+    from rich.console import Console
+
+    from convoy import registry
+    from convoy.tables import show_predictions
+
+    chosen = registry.version(connected, name, wanted)
+    scratch = here.state / "models" / f"{name}-{chosen.version}"
+    folder = registry.download(chosen, scratch, os.environ["MLFLOW_TRACKING_URI"])
+
+    from convoy.inference.predict import image_files
+    from convoy.inference.predict import predict as predict_files
+
+    found = predict_files(folder, image_files(paths))
+    if as_json:
+        print_json([asdict(prediction) for prediction in found])
+    else:
+        show_predictions(Console(), found)
+    if refused := [prediction for prediction in found if prediction.refused]:
+        raise DataRefused(f"{len(refused)} of {len(found)} files were refused, as listed.")
+
+
+def _moved(entry: dict[str, Any], name: str, as_json: bool) -> None:
+    if as_json:
+        print_json(entry)
+        return
+    before = f" instead of version {entry['previous']}" if entry["previous"] else ""
+    typer.echo(f"{name} version {entry['version']} is the champion{before} ({entry['reason']}).")

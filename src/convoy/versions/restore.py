@@ -1,0 +1,60 @@
+"""Going back to a version: dvc.lock, the data folders and params.yaml together."""
+
+import yaml
+
+from convoy import params
+from convoy.errors import NotReproducible
+from convoy.files import write_atomically
+from convoy.project import Project
+from convoy.versions import Version, journal, stored
+from convoy.versions.program import dvc, hash_in, mend, recorded, stages_of
+from convoy.versions.workspace import exclusive, writing
+
+
+def restore(project: Project, dataset: str, wanted: str) -> Version:
+    """Bring back a version, and keep the dataset at it (`version` in params.yaml).
+
+    Nothing changes where it cannot be had: dvc.lock and params.yaml are put back.
+    """
+    with exclusive(project):
+        entry = journal.find(project, dataset, wanted)
+        recorded(project, dataset)  # refuses a lock that is torn
+        written = (project.lock, project.params)
+        before = [path.read_bytes() if path.exists() else b"" for path in written]
+        with writing(project, dataset):
+            try:
+                params.set_value(
+                    project.params, dataset, "version", entry.hash.removesuffix(".dir")
+                )
+                _record(project, before[0], entry)
+                _check_out(project, dataset, entry)
+            except BaseException:
+                for path, content in zip(written, before, strict=True):
+                    if content:
+                        write_atomically(path, content)
+                    else:
+                        path.unlink(missing_ok=True)
+                raise
+        return stored(project, dataset, entry.hash)
+
+
+def _record(project: Project, before: bytes, entry: journal.Entry) -> None:
+    lock = yaml.load(before, Loader=yaml.CSafeLoader) or {"schema": "2.0", "stages": {}}
+    lock["stages"].update(entry.stages)
+    write_atomically(project.lock, yaml.safe_dump(lock, sort_keys=False).encode())
+
+
+def _check_out(project: Project, dataset: str, entry: journal.Entry) -> None:
+    for kind in ("fetch", "prepare"):
+        version = hash_in(entry.stages, dataset, kind)
+        if version and (damaged := mend(project, dataset, version, kind)):
+            raise NotReproducible(
+                f"{dataset} {entry.hash}: {damaged[0]} is neither in DVC's cache nor in the "
+                f"remote: push it from where it was made (`convoy data push {dataset}`)."
+            )
+    dvc(project, "checkout", "--force", *(s for s in stages_of(dataset) if s in entry.stages))
+
+
+def release(project: Project, dataset: str) -> bool:
+    """Let a dataset follow its source again. Return whether it was kept at a version."""
+    return params.remove_value(project.params, dataset, "version")

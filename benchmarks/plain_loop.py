@@ -23,7 +23,12 @@ def train(plan: Plan, version: Version, name: str) -> float:
     recipe, seed = plan.settings.recipe(name), plan.settings.run.seed
     epoch = 0
     train_batches = Batches(
-        *read_split(files, "train"), recipe.batch_size, seed, recipe.shift, lambda: epoch
+        *read_split(files, "train"),
+        recipe.batch_size,
+        seed,
+        recipe.shift,
+        lambda: epoch,
+        recipe.flip,
     )
     val_batches = Batches(*read_split(files, "val"), batch_size=256)
     began = time.monotonic()
@@ -35,7 +40,8 @@ def train(plan: Plan, version: Version, name: str) -> float:
         in_channels=len(manifest["mean"]),
         image_size=manifest["image_size"],
     ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    normalise = Preprocessing(manifest["image_size"], manifest["mean"], manifest["std"]).normalise
+    moments = (manifest["mean"], manifest["std"])
+    normalise = Preprocessing(manifest["image_size"], manifest["channels"], *moments).normalise
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=recipe.learning_rate,

@@ -1,7 +1,6 @@
-"""A dataset is described from what a person has; where that cannot be, nothing was written."""
+"""A dataset is described from what a person has: what is proposed, and what is written."""
 
 import csv
-import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -10,39 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from numpy.typing import NDArray
-from PIL import Image
 
-from convoy.addition import Wanted, add, propose
-from convoy.errors import ConvoyError, DataRefused, UsageError
+from convoy.addition import add, propose
+from convoy.errors import DataRefused
 from convoy.project import Project
 from convoy.sources.source import LabelledImage
+from tests.additions import entry, noise, photographs, wanted
 from tests.idx_files import write_pair
-
-
-def noise(seed: int, height: int = 40, width: int = 50, channels: int = 3) -> NDArray[np.uint8]:
-    draw = np.random.default_rng(seed)
-    return draw.integers(0, 256, (height, width, channels), np.uint8)
-
-
-def photographs(folder: Path, labels: str = "ab", count: int = 4, **size: int) -> Path:
-    """Write images, a folder a class."""
-    for place, label in enumerate(labels):
-        (folder / label).mkdir(parents=True)
-        for number in range(count):
-            image = Image.fromarray(noise(place * 100 + number, **size).squeeze())
-            image.save(folder / label / f"{number}.png")
-    return folder
-
-
-def entry(project: Project, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(project.params.read_text())["datasets"][name]
-    return found
-
-
-def wanted(source: object, origin: str | None = None, **given: Any) -> Wanted:
-    return Wanted(str(source), origin, given)
 
 
 def images(*pixels: NDArray[np.uint8]) -> Iterator[LabelledImage]:
@@ -208,112 +182,3 @@ def test_a_second_origin_is_added_to_the_first(project: Project) -> None:
     said = add(project, "pets", wanted("../more", channels="rgb", val=0.15))
     assert "../more" in said
     assert entry(project, "pets") == {**first, "from": ["../pets", "../more"]}
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"channels": "gray"}, "has channels 'rgb': change it in params.yaml"),
-        ({"image_size": 64}, "has image_size 32"),
-        ({"val": 0.3}, "has val 0.15"),
-        ({"test": 0.3}, "has test 0.2"),
-        ({"model": "other"}, "has model 'pets'"),
-        ({"nested": "join"}, "has nested None"),
-    ],
-)
-def test_values_that_differ_from_the_entrys_are_refused(
-    project: Project, given: dict[str, Any], words: str
-) -> None:
-    photographs(project.root.parent / "pets")
-    photographs(project.root.parent / "more", "cd")
-    add(project, "pets", wanted("../pets"))
-    before = project.params.read_bytes()
-    with pytest.raises(UsageError, match=words):
-        add(project, "pets", wanted("../more", **given))
-    assert project.params.read_bytes() == before
-
-
-def test_a_dataset_that_is_kept_at_a_version_is_not_added_to(project: Project) -> None:
-    photographs(project.root.parent / "pets")
-    add(project, "pets", wanted("../pets"))
-    kept = project.params.read_text().replace(
-        "    model: pets", "    version: abc\n    model: pets"
-    )
-    project.params.write_text(kept)
-    with pytest.raises(UsageError, match=r"is kept at version abc: .* restore pets latest"):
-        add(project, "pets", wanted("../pets"))
-
-
-REFUSED = [
-    ("a b", "../pets", None, {}, "'a b' is not a name"),
-    ("-x", "../pets", None, {}, "'-x' is not a name"),
-    ("", "../pets", None, {}, "'' is not a name"),
-    ("../x", "../pets", None, {}, "is not a name"),
-    ("x\n", "../pets", None, {}, "is not a name"),
-    ("ü", "../pets", None, {}, "is not a name"),
-    ("x", "", None, {}, "the source has no name"),
-    ("x", "../missing", None, {}, "../missing is neither a file or folder nor a named source"),
-    ("x", "minst", None, {}, "nor a named source .*mnist"),
-    ("x", "../" + "y" * 300, None, {}, "cannot read .*File name too long"),
-    ("x", ".", None, {}, "holds this project itself"),
-    ("x", "..", None, {}, "holds this project itself"),
-    ("x", "../empty", None, {}, "empty"),
-    ("x", "../texts", None, {}, "no image was found there"),
-    ("x", "../pets", "../pets", {}, "--from is for a named source"),
-    ("x", "digits", "../pets", {}, "comes with scikit-learn"),
-    ("x", "mnist", "../missing", {}, "missing"),
-    ("x", "mnist", "../pets", {}, "pets"),
-    ("x", "../pets", None, {"channels": "lab"}, "channels is 'lab', but input should be 'gray'"),
-    ("x", "../pets", None, {"image_size": 0}, "image_size is 0, but"),
-    ("x", "../pets", None, {"image_size": 4000}, "image_size is 4000, but"),
-    ("x", "../pets", None, {"val": 0.0}, "val is 0.0, but"),
-    ("x", "../pets", None, {"val": 0.5, "test": 0.5}, "leave nothing to train on.$"),
-    ("x", "../pets", None, {"model": "a b"}, "model is 'a b', but"),
-    ("x", "../pets", None, {"nested": "deep"}, "nested is 'deep', but"),
-    ("digits", "../pets", None, {}, "is of source 'digits', which '../pets' is not"),
-]
-
-
-@pytest.mark.parametrize(("name", "source", "origin", "given", "words"), REFUSED)
-def test_what_cannot_be_is_refused_and_leaves_nothing(
-    project: Project,
-    name: str,
-    source: str,
-    origin: str | None,
-    given: dict[str, Any],
-    words: str,
-) -> None:
-    around = project.root.parent
-    photographs(around / "pets")
-    (around / "empty").mkdir()
-    for label in "ab":
-        (around / "texts" / label).mkdir(parents=True)
-        (around / "texts" / label / "notes.txt").write_text("no image")
-    before = project.params.read_bytes()
-    with pytest.raises(ConvoyError, match=words):
-        add(project, name, wanted(source, origin, **given))
-    assert project.params.read_bytes() == before
-    assert not list((project.root / "data" / "raw").glob("*"))
-
-
-def test_after_a_refusal_the_same_name_can_be_added(project: Project) -> None:
-    pets = photographs(project.root.parent / "pets")
-    kept = project.root.parent / "kept"
-    shutil.copytree(pets, kept)
-    for path in pets.rglob("*.png"):
-        path.write_text("no image")
-    with pytest.raises(DataRefused, match="no image was found there"):
-        add(project, "pets", wanted("../pets"))
-    assert not project.raw("pets").exists()
-    shutil.copytree(kept, pets, dirs_exist_ok=True)
-    add(project, "pets", wanted("../pets"))
-    assert entry(project, "pets")["from"] == ["../pets"]
-    assert list(project.raw("pets").rglob("*.*"))
-
-
-def test_a_file_of_settings_that_is_damaged_is_said(project: Project) -> None:
-    photographs(project.root.parent / "pets")
-    project.params.write_text("datasets: [")
-    with pytest.raises(UsageError, match=r"params.yaml, line 2: not valid YAML"):
-        add(project, "pets", wanted("../pets"))
-    assert project.params.read_text() == "datasets: ["

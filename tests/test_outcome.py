@@ -45,7 +45,7 @@ def kept(
 ) -> Project:
     """A project whose last run left a receipt and a champion, with its data committed."""
     git(ingested.root, "add", "dvc.lock")
-    git(ingested.root, "commit", "--quiet", "--message", "Data")
+    git(ingested.root, "commit", "--quiet", "--allow-empty", "--message", "Data")
     _, client = new_store(ingested.root, tmp_path_factory, monkeypatch)
     client.create_registered_model("digits")
     client.create_model_version("digits", source="file:///nowhere")

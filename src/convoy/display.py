@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from convoy.progress import Download, Epoch, Event, Planned, Step, logger
+from convoy.progress import Download, Epoch, Event, Images, Planned, Step, logger
 
 _MARKS = {
     "waiting": Text("·", style="dim"),
@@ -80,7 +80,7 @@ class _Screen:
 
     def __init__(self, console: Console, first: Step) -> None:
         self.steps: dict[str, Step] = {first.name: first}
-        self.newest: dict[str, Epoch | Download] = {}
+        self.newest: dict[str, Epoch | Download | Images] = {}
         self.began: dict[str, float] = {first.name: time.monotonic()}
         self.took: dict[str, float] = {}
         self.live = Live(console=console, get_renderable=self.render, refresh_per_second=5)
@@ -99,7 +99,7 @@ class _Screen:
                     self._end(name)
             case Download(step=step, done_bytes=done, total_bytes=total) if done == total:
                 self.newest.pop(step, None)
-            case Epoch(step=step) | Download(step=step):
+            case Epoch(step=step) | Download(step=step) | Images(step=step):
                 self.newest[step] = event
 
     def _end(self, name: str) -> None:
@@ -125,6 +125,8 @@ class _Screen:
         event = self.newest.get(step.name)
         if step.state != "running" or event is None:
             return Text("unchanged, kept" if step.state == "kept" else step.detail, style="dim")
+        if isinstance(event, Images):
+            return Text(f"{event.done:,} images")
         row = Table.grid(padding=(0, 1))
         match event:
             case Epoch(epoch=epoch, epochs=epochs):

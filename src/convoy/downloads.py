@@ -4,12 +4,11 @@ A download goes on where it stopped (RFC 9110, section 14), in this process or i
 file appears whole and verified, or not at all.
 """
 
-import logging
 import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from convoy.errors import ConvoyError
 from convoy.files import read_json, write_json
-from convoy.progress import Download, report
+from convoy.progress import Download, Meter
 from convoy.published import File, publish
 
 if TYPE_CHECKING:
@@ -238,26 +237,17 @@ class _Visit:
 class _Watch:
     """Tells how a download goes, and ends one that hardly does."""
 
-    def __init__(self, event: Download, stall: float) -> None:
-        self.event, self.stall = event, stall
-        self.told = self.since = time.monotonic()
-        self.tenth, self.mark = self._tenths(event.done_bytes), event.done_bytes
-        report(event, logging.DEBUG)
+    def __init__(self, begun: Download, stall: float) -> None:
+        self.meter, self.stall = Meter(begun), stall
+        self.since, self.mark = time.monotonic(), begun.done_bytes
 
     def saw(self, done: int) -> None:
-        now, tenth = time.monotonic(), self._tenths(done)
-        if tenth != self.tenth or now - self.told > 0.25:
-            # Each tenth for the logs, what lies between for whoever looks on.
-            level = logging.DEBUG if tenth == self.tenth else logging.INFO
-            report(replace(self.event, done_bytes=done), level)
-            self.told, self.tenth = now, tenth
+        self.meter.saw(done)
+        now = time.monotonic()
         if now - self.since > self.stall:
             if done - self.mark < SLOWEST * self.stall:
                 raise _Broken(f"less than {SLOWEST:,} bytes a second for {self.stall:g} s")
             self.since, self.mark = now, done
-
-    def _tenths(self, done: int) -> int:
-        return 10 * done // (self.event.total_bytes or 10**9)
 
 
 def _announced(response: "httpx.Response") -> int | None:

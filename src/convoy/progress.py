@@ -3,8 +3,12 @@
 Whoever runs the pipeline decides where they go: a live display, plain lines, or Prefect's logs.
 """
 
+import json
 import logging
-from dataclasses import dataclass
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 logger = logging.getLogger("convoy.progress")
@@ -73,9 +77,77 @@ class Download:
         return f"{done:,.1f} MB" if total is None else f"{done:,.1f} of {total / 1e6:,.1f} MB"
 
 
-Event = Planned | Step | Epoch | Download
+@dataclass(frozen=True)
+class Images:
+    """How many images have been brought, or decoded."""
+
+    step: str
+    done: int
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.done:,} images"
+
+
+Event = Planned | Step | Epoch | Download | Images
+_KINDS = {kind.__name__: kind for kind in (Planned, Step, Epoch, Download, Images)}
+_MARK = "convoy-progress "
+TOLD = 512
+"""Images between two words about how far it is."""
+VARIABLE = "CONVOY_PROGRESS"
+"""Set to `lines` for a program that is to write what it reports where `heard` can read it."""
 
 
 def report(event: Event, level: int = logging.INFO) -> None:
     """Tell whoever listens. What a live display alone wants to know is of level `DEBUG`."""
     logger.log(level, "%s", event, extra={"event": event})
+
+
+def images(done: int) -> None:
+    """Tell whoever looks on, now and then, how many images ingestion has seen."""
+    if done % TOLD == 0:
+        report(Images("ingest", done), logging.DEBUG)
+
+
+class Meter:
+    """Reports how far a download has come."""
+
+    def __init__(self, begun: Download) -> None:
+        self._begun = begun
+        self._tenth, self._told = self._tenths(begun.done_bytes), time.monotonic()
+        report(begun, logging.DEBUG)
+
+    def saw(self, done: int) -> None:
+        """Tell each tenth for the logs, and what lies between for whoever looks on."""
+        now, tenth = time.monotonic(), self._tenths(done)
+        if tenth != self._tenth or now - self._told > 0.25:
+            level = logging.DEBUG if tenth == self._tenth else logging.INFO
+            report(replace(self._begun, done_bytes=done), level)
+            self._told, self._tenth = now, tenth
+
+    def _tenths(self, done: int) -> int:
+        return 10 * done // (self._begun.total_bytes or 10**9)
+
+
+def write_lines_if_asked() -> None:
+    """Write what this program reports to its standard output, for the one that started it."""
+    if os.environ.get(VARIABLE) == "lines":
+        logger.addHandler(_Written())
+        logger.setLevel(logging.DEBUG)
+
+
+def heard(line: str) -> bool:
+    """Report what another program wrote in a line. Return whether it was such a line."""
+    if not line.startswith(_MARK):
+        return False
+    kind, level, values = json.loads(line.removeprefix(_MARK))
+    report(_KINDS[kind](**values), level)
+    return True
+
+
+class _Written(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        event: Event = vars(record)["event"]
+        told = json.dumps([type(event).__name__, record.levelno, asdict(event)])
+        # On a line of its own, whatever was written before.
+        sys.stdout.write(f"\n{_MARK}{told}\n")
+        sys.stdout.flush()

@@ -32,13 +32,12 @@ def origin(tmp_path: Path) -> Path:
     return tmp_path / "origin"
 
 
-def fetch(origin: Path | str, *others: Path | str) -> Path:
+def fetch(origin: Path, *others: Path) -> Path:
     """Fetch to a folder beside the first origin and return it; the originals must stay."""
-    first = Path(str(origin).removeprefix("http:/"))
-    raw = first.parent / "raw"
-    before = contents(first) if first.is_dir() else {}
+    raw = origin.parent / "raw"
+    before = contents(origin) if origin.is_dir() else {}
     SOURCE.fetch(MINE, (str(origin), *map(str, others)), raw, raw.parent / "memory")
-    assert not first.is_dir() or contents(first) == before
+    assert not origin.is_dir() or contents(origin) == before
     assert not any((raw.parent / "memory").glob("*"))
     return raw
 
@@ -158,7 +157,7 @@ def test_an_origin_that_is_not_there_is_refused(origin: Path) -> None:
         ):
             asked()
     with pytest.raises(DataRefused, match=r"^s3://bucket is neither a folder nor an http"):
-        fetch("s3://bucket", origin)
+        SOURCE.fetch(MINE, ("s3://bucket", str(origin)), origin / "raw", origin / "memory")
 
 
 def test_raw_follows_the_origin(origin: Path) -> None:

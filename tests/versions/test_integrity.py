@@ -113,16 +113,30 @@ def test_what_is_damaged_here_and_in_the_remote_is_refused_by_name(
     assert versions.push(photos.project, "photos").digest == digest
 
 
-@pytest.mark.parametrize("torn", ["", "half"])
-def test_a_torn_lock_is_never_taken_for_up_to_date(photos: Photos, torn: str) -> None:
+@pytest.mark.parametrize("kept", [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+def test_a_torn_lock_is_never_taken_for_up_to_date(photos: Photos, kept: float) -> None:
     whole = photos.project.lock.read_text()
     write_images(photos.originals, [70])
-    photos.project.lock.write_text(whole[: len(whole) // 2] if torn == "half" else torn)
+    photos.project.lock.write_text(whole[: int(kept * len(whole))].rstrip()[:-1])
     before = photos.project.lock.read_bytes(), photos.data()
     for look in (versions.ingest, versions.current, versions.pull, versions.push):
         with pytest.raises(NotReproducible, match=r"git checkout dvc.lock"):
             look(photos.project, "photos")
     assert (photos.project.lock.read_bytes(), photos.data()) == before
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.4, 0.6, 0.8, 0.95])
+def test_a_lock_torn_between_lines_never_hides_what_is_new(photos: Photos, kept: float) -> None:
+    before = versions.current(photos.project, "photos").digest
+    lines = photos.project.lock.read_text().splitlines(keepends=True)
+    write_images(photos.originals, [70])
+    photos.project.lock.write_text("".join(lines[: int(kept * len(lines))]))
+    try:
+        after = photos.ingest().digest
+    except NotReproducible as told:
+        assert "git checkout dvc.lock" in str(told)
+    else:
+        assert after != before
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"read": {'])

@@ -2,7 +2,7 @@
 
 import sys
 
-from convoy import architectures
+from convoy import architectures, progress
 from convoy.errors import ConvoyError
 from convoy.project import Project
 from convoy.settings import load
@@ -28,6 +28,7 @@ def main(stage: str, name: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in ("fetch", "prepare"):
         sys.exit("usage: python -m convoy.ingestion fetch|prepare DATASET")
+    progress.write_lines_if_asked()
     try:
         main(sys.argv[1], sys.argv[2])
     except ConvoyError as error:

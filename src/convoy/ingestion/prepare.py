@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convoy import digests
+from convoy import digests, progress
 from convoy.decoding import COUNT, FORMATS, Channels
 from convoy.errors import ConvoyError, DataRefused
 from convoy.files import read_json, write_atomically, write_json
@@ -130,6 +130,7 @@ def _write(
         named = (source.path, sys.intern(source.label))
         rows.append(Row(*named, stored.content, file, *size, source.split, source.group))
         numbers.append(number)
+        progress.images(len(rows))
     store.flush()
     near = _near(store, numbers, checks.near)
     forms = (

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
+from convoy import progress
 from convoy.errors import ConvoyError, DataRefused
 from convoy.findings import Finding
 from convoy.origins import names
@@ -135,14 +136,16 @@ class Service:
             self._files.get_file(address, sink)
             return sink.getvalue()
 
-    def copy(self, address: str, target: Any) -> None:
-        """Write the bytes of a file to a stream, however many there are."""
+    def copy(self, address: str, stream: BinaryIO) -> None:
+        """Write the bytes of a file to a stream, however many there are, and report them."""
+        size: int | None = self._info(address).get("size")
+        target = _Reported(stream, posixpath.basename(urlsplit(address).path), size)
         with _answering(address):
             if not _is_s3(address):
                 self._files.get_file(address, target)
                 return
-            with self._files.open(address, block_size=2**23, cache_type="readahead") as stream:
-                while content := stream.read(2**23):
+            with self._files.open(address, block_size=2**23, cache_type="readahead") as source:
+                while content := source.read(2**23):
                     target.write(content)
 
     def _info(self, address: str) -> dict[str, Any]:
@@ -163,6 +166,19 @@ class Service:
             except ConvoyError:
                 time.sleep(pause)
         return self.read(address), stamp
+
+
+class _Reported(io.BufferedIOBase):
+    """A stream that tells how much was written."""
+
+    def __init__(self, stream: BinaryIO, name: str, size: int | None) -> None:
+        self._stream, self._done = stream, 0
+        self._meter = progress.Meter(progress.Download("ingest", name, 0, size))
+
+    def write(self, content: Any) -> int:
+        self._done += len(content)
+        self._meter.saw(self._done)
+        return self._stream.write(content)
 
 
 class _Sink(io.BytesIO):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
-from convoy import origins, packs
+from convoy import origins, packs, progress
 from convoy.errors import DataRefused
 from convoy.findings import Finding
 from convoy.origins import manifest
@@ -46,6 +46,7 @@ def fetch(dataset: Dataset, places: tuple[str, ...], raw: Path, memory: Path) ->
                     files.append(one._replace(origin=name) if name else one)
                 else:
                     findings.append(replace(one, path=posixpath.join(name, one.path)))
+                progress.images(len(files))
         kept.tidy({file.digest for file in files})
         manifest.write(raw, files, kept.places, findings)
         kept.remove_others()

@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from convoy import digests
+from convoy import digests, progress
 from convoy.errors import ConvoyError, DataRefused, NotReproducible, UsageError
 from convoy.files import read_json
 from convoy.progress import Step, report
@@ -33,24 +34,44 @@ def dvc(project: Project, *arguments: str) -> str:
     rwlock = project.root / ".dvc" / "tmp" / "rwlock"
     deadline = time.monotonic() + PATIENCE
     while True:
-        done = subprocess.run(
+        code, out, err = _run(
             [sys.executable, "-m", "dvc", *arguments],
-            cwd=project.root,
-            env={**os.environ, "PATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
+            project.root,
+            {**os.environ, "PATH": path, progress.VARIABLE: "lines"},
         )
-        if done.returncode == 0:
-            return done.stdout
+        if code == 0:
+            return out
         # By a person's own DVC, or by one that was killed and is not quite gone.
-        blocked = "being blocked by" in done.stderr or "acquire lock" in done.stderr
-        torn = "RWLock-file" in done.stderr
+        blocked = "being blocked by" in err or "acquire lock" in err
+        torn = "RWLock-file" in err
         if not (blocked or torn) or time.monotonic() > deadline:
-            raise _failure(project, arguments, done.stderr)
+            raise _failure(project, arguments, err)
         if torn:  # by a DVC that was killed while it wrote down what it was at
             rwlock.unlink(missing_ok=True)
         time.sleep(0.5)
+
+
+def _run(command: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str, str]:
+    """Return exit code, output and errors; what a stage reports is reported here."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environ,
+        stdout=pipe,
+        stderr=pipe,
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert process.stdout and process.stderr
+    with process, ThreadPoolExecutor(1) as pool:
+        try:
+            errors = pool.submit(process.stderr.read)
+            said = [line for line in process.stdout if not progress.heard(line)]
+            return process.wait(), "".join(said), errors.result()
+        except BaseException:
+            process.kill()
+            raise
 
 
 def _failure(project: Project, arguments: tuple[str, ...], stderr: str) -> ConvoyError:
@@ -90,6 +111,8 @@ def stages_in(lock: str, dataset: str, name: str = "dvc.lock") -> dict[str, Any]
         raise NotReproducible(f"{name} is not valid YAML: {mend}.") from None
     if not isinstance(found, dict) or not isinstance(found.get("stages"), dict):
         raise NotReproducible(f"{name} has no stages: {mend}.")
+    if not lock.endswith("\n"):  # a hash that was cut short is valid YAML
+        raise NotReproducible(f"{name} ends in the middle of a line: {mend}.")
     return {s: found["stages"][s] for s in stages_of(dataset) if s in found["stages"]}
 
 

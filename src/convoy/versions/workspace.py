@@ -86,11 +86,10 @@ def _put_back(project: Project, lock: bytes) -> None:
 
 def _is_torn(lock: Path) -> bool:
     try:
-        text = lock.read_text(encoding="utf-8")
-        stages_in(text, "")
+        stages_in(lock.read_text(encoding="utf-8"), "")
     except (FileNotFoundError, ValueError, NotReproducible):
         return True
-    return not text.endswith("\n")
+    return False
 
 
 def check(project: Project, dataset: str) -> None:

@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # Neither this setup nor the tests send anything anywhere.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# A file of tests stays in one process: what its tests share is made once.
+PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: run test check up bench clean setup format help
 .DEFAULT_GOAL := help
@@ -23,14 +25,14 @@ run: setup       ## the whole pipeline on the embedded default
 	@$(BIN)/convoy run
 
 test: setup      ## all tests
-	@$(BIN)/python -m pytest -q
+	@$(PYTEST)
 
 check: setup     ## format, lint, types, floors, fast tests
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 12
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 format: setup    ## rewrite in the house's format
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .

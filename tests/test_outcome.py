@@ -44,8 +44,10 @@ def kept(
     ingested: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Project:
     """A project whose last run left a receipt and a champion, with its data committed."""
+    git(ingested.root, "rm", "--quiet", "--cached", "dvc.lock")
+    git(ingested.root, "commit", "--quiet", "--message", "No data")
     git(ingested.root, "add", "dvc.lock")
-    git(ingested.root, "commit", "--quiet", "--allow-empty", "--message", "Data")
+    git(ingested.root, "commit", "--quiet", "--message", "Data")
     _, client = new_store(ingested.root, tmp_path_factory, monkeypatch)
     client.create_registered_model("digits")
     client.create_model_version("digits", source="file:///nowhere")

@@ -374,13 +374,19 @@ from convoy.sources.files import SOURCE
 from tests.origins.held import dataset
 packs.FULL = 2**18
 raw, memory = map(Path, sys.argv[1:3])
+print("begins", flush=True)
 SOURCE.fetch(dataset(), tuple(sys.argv[3:]), raw, memory)
 """
 
 
 def _started(held: Held, origin: Path) -> "subprocess.Popen[bytes]":
+    """A fetch in a process of its own, which has just begun."""
     command = [sys.executable, "-c", PROGRAM, str(held.raw), str(held.memory), str(origin)]
-    return subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
+    assert process.stdout
+    with process.stdout as told:
+        assert told.readline() == b"begins\n"
+    return process
 
 
 @pytest.mark.slow
@@ -394,15 +400,15 @@ def test_a_fetch_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path) -> N
     numbered(photos, 3000)
     for path in sorted(photos.rglob("*.jpg"))[::7]:
         path.unlink()
+    fetching = _started(undisturbed, photos)
     start = time.monotonic()
-    assert _started(undisturbed, photos).wait() == 0
+    assert fetching.wait() == 0
     whole = time.monotonic() - start
 
     killed = 0
-    chance = random.Random(3)
-    for _ in range(10):
+    for share in range(10):
         fetching = _started(held, photos)
-        time.sleep(whole * chance.uniform(0.3, 1))
+        time.sleep(whole * share / 10)
         fetching.send_signal(signal.SIGKILL)
         killed += fetching.wait() != 0
         assert held.images() in (former, undisturbed.images())

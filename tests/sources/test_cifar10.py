@@ -128,7 +128,7 @@ def link(kind: bytes) -> tarfile.TarInfo:
         (BINARY.name, b"<html>404</html>", r"it cannot be read \(Not a gzipped file"),
         (
             BINARY.name,
-            gzip.compress(bytes(10_240)),
+            gzip.compress(bytes(10_240), mtime=0),
             "0 train images of class airplane instead of 5",
         ),
         (BINARY.name, archived(binary())[:-100], r"it cannot be read \(Compressed file ended"),

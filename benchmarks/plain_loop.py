@@ -10,10 +10,12 @@ import time
 import torch
 
 from convoy import architectures, versions
-from convoy.datamodule import Batches, read_split
+from convoy.augmentation.composition import Augmentation
+from convoy.datamodule import EVALUATION_BATCH, Batches, read_split
 from convoy.plan import Plan, make_plan
 from convoy.preprocessing import Preprocessing
 from convoy.project import Project
+from convoy.readers import Resident
 from convoy.versions import Version
 
 
@@ -22,23 +24,24 @@ def train(plan: Plan, version: Version, name: str) -> float:
     files, manifest = version.files, version.manifest
     recipe, seed = plan.settings.recipe(name), plan.settings.run.seed
     epoch = 0
-    train_batches = Batches(
-        *read_split(files, "train"),
-        recipe.batch_size,
-        seed,
-        recipe.shift,
-        lambda: epoch,
-        recipe.flip,
+    train_batches, val_batches = (
+        Batches(Resident(images), labels, batch_size, seed, lambda: epoch)
+        for (images, labels), batch_size, seed in (
+            (read_split(files, "train"), recipe.batch_size, seed),
+            (read_split(files, "val"), EVALUATION_BATCH, None),
+        )
     )
-    val_batches = Batches(*read_split(files, "val"), batch_size=256)
+    augmentation = Augmentation(recipe.augment, manifest["channels"])
     began = time.monotonic()
     torch.manual_seed(seed)
+    classes = len(manifest["classes"])
     description = architectures.describe(name)
     network = architectures.build(
         name,
-        num_classes=len(manifest["classes"]),
+        num_classes=classes,
         in_channels=len(manifest["mean"]),
         image_size=manifest["image_size"],
+        options=recipe.options,
     ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     moments = (manifest["mean"], manifest["std"])
     normalise = Preprocessing(manifest["image_size"], manifest["channels"], *moments).normalise
@@ -57,6 +60,7 @@ def train(plan: Plan, version: Version, name: str) -> float:
         network.train()
         for images, labels in train_batches:
             optimizer.zero_grad()
+            images, labels = augmentation(images, labels, torch.default_generator, classes)
             outputs = network(normalise(images))
             loss: torch.Tensor = description.loss(outputs, labels, criterion)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import chain, repeat
+from itertools import chain, repeat, starmap
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.ingestion import CIFAR10, Row, dataset_of, machine, stages
+from convoy.augmentation.composition import Augmentation
+from convoy.augmentation.settings import Augment
 from convoy.datamodule import Batches, read_split
 from convoy.ingestion.prepare import files_of
+from convoy.readers import Resident
 
 BATCH = 256
 PAD = 4
@@ -96,9 +99,18 @@ def _measure(scratch: Path) -> dict[str, list[float]]:
     work = scratch / "work"
     stages(dataset_of("cifar10", CIFAR10.parent, channels="rgb", image_size=32), work)
     images, labels = read_split(files_of(work / "prepared"), "train")
-    batches = Batches(images, labels, BATCH, seed=1, shift=PAD, flip=True)
+    plain = Batches(Resident(images), labels, BATCH, seed=1)
+    augmentation = Augmentation(Augment(shift=PAD, flip=True))
+    draws = torch.default_generator
+
+    def batches() -> Iterator[Any]:
+        for pixels, numbers in plain:
+            yield augmentation(pixels, numbers, draws, 10)
+
     readers: dict[str, Callable[[], Iterator[Any]]] = {
-        "convoy": lambda: chain.from_iterable(repeat(batches))  # an epoch is over in no time
+        "convoy": lambda: chain.from_iterable(
+            starmap(batches, repeat(()))
+        )  # an epoch is over in no time
     }
     for workers in WORKERS:
         files = Photographs(scratch / "files" / "train")

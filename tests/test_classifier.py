@@ -8,26 +8,17 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.optim import SGD, AdamW
 
 from convoy.classifier import Classifier
 from convoy.datamodule import Batches
+from convoy.readers import Resident
+from tests.recipes import PLAIN
 
-RECIPE: dict[str, Any] = {
-    "optimizer": "sgd",
-    "learning_rate": 0.01,
-    "momentum": 0.9,
-    "weight_decay": 5e-4,
-    "schedule": "constant",
-    "label_smoothing": 0.0,
-    "shift": 0,
-    "flip": False,
-    "epochs": 1,
-    "batch_size": 8,
-}
+CONSTANT = {"learning_rate": 0.01, "schedule": "constant", "epochs": 1, "batch_size": 8}
 
 
 def a_classifier(name: str = "mlp", image_size: int = 8, **recipe: Any) -> Classifier:
+    epochs = recipe.get("epochs", 1)
     return Classifier(
         name=name,
         num_classes=4,
@@ -35,8 +26,9 @@ def a_classifier(name: str = "mlp", image_size: int = 8, **recipe: Any) -> Class
         channels="gray",
         mean=[127.5],
         std=[50.0],
-        recipe={**RECIPE, **recipe},
+        recipe={**PLAIN, **CONSTANT, **recipe},
         seed=1,
+        steps=2 * epochs,
     )
 
 
@@ -49,7 +41,7 @@ def a_batch(image_size: int = 8) -> tuple[Tensor, Tensor]:
 
 def fit(classifier: Classifier, epochs: int = 1, **options: Any) -> pl.Trainer:
     images, labels = a_batch(classifier.preprocessing.side)
-    batches = Batches(images.permute(0, 2, 3, 1), labels, 8)
+    batches = Batches(Resident(images.permute(0, 2, 3, 1)), labels, 8)
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=epochs,
@@ -91,17 +83,6 @@ def test_smoothing_is_for_training_and_validation_measures_the_plain_loss() -> N
     assert smoothed.evaluation_criterion(logits, labels) == plain.criterion(logits, labels)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("sgd", SGD), ("adamw", AdamW)])
-def test_the_recipe_names_the_optimizer_and_its_values(
-    name: str, kind: type[torch.optim.Optimizer]
-) -> None:
-    optimizer = a_classifier(optimizer=name).configure_optimizers()
-    assert type(optimizer) is kind
-    (group,) = optimizer.param_groups
-    assert (group["lr"], group["weight_decay"]) == (0.01, 5e-4)
-    assert name == "adamw" or group["momentum"] == 0.9
-
-
 class Rates(pl.Callback):
     """The learning rate of each step."""
 
@@ -112,26 +93,32 @@ class Rates(pl.Callback):
         self.used.append(trainer.optimizers[0].param_groups[0]["lr"])
 
 
-@pytest.mark.parametrize("epochs", [1, 10])
-def test_one_cycle_rises_to_the_recipes_rate_and_ends_near_zero(epochs: int) -> None:
-    rates = Rates()
-    fit(a_classifier(schedule="one_cycle", epochs=epochs), epochs, callbacks=[rates])
-    assert len(rates.used) == 2 * epochs
-    assert rates.used[-1] < 1e-4
-    assert epochs == 1 or max(rates.used) == pytest.approx(0.01)
-
-
-def test_cosine_falls_from_the_recipes_rate_along_half_a_wave() -> None:
+def test_the_rate_is_set_before_each_step() -> None:
     rates = Rates()
     fit(a_classifier(schedule="cosine", epochs=3), 3, callbacks=[rates])
     expected = [0.01 * (1 + math.cos(math.pi * step / 6)) / 2 for step in range(6)]
     assert rates.used == pytest.approx(expected)
 
 
-def test_a_constant_rate_stays() -> None:
-    rates = Rates()
-    fit(a_classifier(), 3, callbacks=[rates])
-    assert rates.used == [0.01] * 6
+def test_a_batch_is_augmented_the_same_each_time_and_each_batch_otherwise() -> None:
+    classifier = a_classifier(augment={"shift": 2, "flip": True, "mixup": 0.5})
+    batch = a_batch()
+    with torch.random.fork_rng():
+        one, again, other = (classifier.augmented(batch, index) for index in (3, 3, 4))
+    assert torch.equal(one[0], again[0]) and torch.equal(one[1], again[1])
+    assert not torch.equal(one[0], other[0])
+    assert one[1].shape == (16, 4)
+
+
+def test_a_class_that_counts_more_moves_the_loss() -> None:
+    plain = a_classifier()
+    weighted = Classifier(**{**plain.hparams, "class_weights": [4.0, 1.0, 1.0, 1.0]})
+    logits, labels = torch.zeros(2, 4), torch.tensor([0, 1])
+    logits[0, 1] = 3.0
+    expected = torch.nn.functional.cross_entropy(logits, labels, torch.tensor([4.0, 1, 1, 1]))
+    assert torch.equal(weighted.criterion(logits, labels), expected)
+    assert plain.criterion(logits, labels) < expected
+    assert weighted.evaluation_criterion(logits, labels) == plain.criterion(logits, labels)
 
 
 def test_a_checkpoint_loads_without_unpickling(tmp_path: Path) -> None:

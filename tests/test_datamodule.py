@@ -1,19 +1,27 @@
 """Batches: every image once an epoch, in an order that the seed and the epoch alone decide."""
 
+import os
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
-from convoy import shards
-from convoy.datamodule import Batches, DataModule, flipped, read_split, shifted
+from convoy import readers, shards
+from convoy.datamodule import Batches, DataModule, read_split
 from convoy.errors import DataRefused
+from convoy.readers import Resident
 from convoy.splits import SPLITS
+from tests.recipes import recipe
 
 IMAGES = torch.arange(25 * 4 * 4 * 3, dtype=torch.int64).remainder(251).to(torch.uint8)
 IMAGES = IMAGES.view(25, 4, 4, 3)
 LABELS = torch.arange(25)
+
+
+def batches(batch_size: int, seed: int | None = None, **options: Any) -> Batches:
+    return Batches(Resident(IMAGES), LABELS, batch_size, seed, **options)
 
 
 def labels(batches: Batches) -> list[int]:
@@ -25,10 +33,10 @@ def labels(batches: Batches) -> list[int]:
 def test_every_image_comes_once_an_epoch_with_its_own_label(
     seed: int | None, batch_size: int
 ) -> None:
-    batches = Batches(IMAGES, LABELS, batch_size, seed)
-    found = list(batches)
-    assert len(found) == len(batches)
-    assert sorted(labels(batches)) == list(range(25))
+    read = batches(batch_size, seed)
+    found = list(read)
+    assert len(found) == len(read)
+    assert sorted(labels(read)) == list(range(25))
     for images, numbers in found:
         assert torch.equal(images, IMAGES[numbers].permute(0, 3, 1, 2))
         assert images.is_contiguous(memory_format=torch.channels_last)
@@ -37,85 +45,117 @@ def test_every_image_comes_once_an_epoch_with_its_own_label(
 def test_the_order_follows_from_seed_and_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[int]:
         torch.rand(seed + epoch)  # whatever else draws numbers
-        return labels(Batches(IMAGES, LABELS, 6, seed, epoch=lambda: epoch))
+        return labels(batches(6, seed, epoch=lambda: epoch))
 
     assert order(1, 0) == order(1, 0)
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1, 2)}) == 6
 
 
-def test_shifts_follow_from_seed_and_epoch_alone() -> None:
-    def images(epoch: int) -> Tensor:
-        return torch.cat([i for i, _ in Batches(IMAGES, LABELS, 6, 1, 2, lambda: epoch)])
-
-    assert torch.equal(images(3), images(3))
-    assert not torch.equal(images(3), images(4))
-
-
 def test_without_a_seed_the_order_is_that_of_the_files() -> None:
-    assert labels(Batches(IMAGES, LABELS, 6)) == list(range(25))
+    assert labels(batches(6)) == list(range(25))
 
 
-@pytest.mark.parametrize("pixels", [1, 2, 5])
-def test_shifting_all_at_once_is_shifting_each_by_itself(pixels: int) -> None:
-    images = IMAGES.permute(0, 3, 1, 2)
-    found = shifted(images, pixels, torch.Generator().manual_seed(0))
-    draws = torch.randint(0, 2 * pixels + 1, (2, 25, 1), generator=torch.Generator().manual_seed(0))
-    for number in range(25):
-        down, right = (int(draw[number]) - pixels for draw in draws)
-        expected = torch.zeros(3, 4, 4, dtype=torch.uint8)
-        for row in range(4):
-            for column in range(4):
-                if 0 <= row + down < 4 and 0 <= column + right < 4:
-                    expected[:, row, column] = images[number, :, row + down, column + right]
-        assert torch.equal(found[number], expected)
+@pytest.mark.parametrize("done", [0, 1, 3, 5])
+def test_an_epoch_that_was_cut_off_goes_on_behind_what_was_done(done: int) -> None:
+    unbroken, resumed = batches(6, 1), batches(6, 1)
+    told = labels(unbroken)
+    reading = iter(unbroken)
+    for _ in range(done):
+        next(reading)
+    resumed.load_state_dict(unbroken.state_dict())
+    # After its last batch an epoch is over, and the next one begins.
+    assert labels(resumed) == (told[6 * done :] if done < 5 else told)
+    assert labels(resumed) == told
 
 
-def test_every_shift_is_drawn() -> None:
-    point = torch.zeros(500, 1, 5, 5, dtype=torch.uint8)
-    point[:, :, 2, 2] = 1
-    found = shifted(point, 2, torch.Generator().manual_seed(0))
-    assert (found.sum((1, 2, 3)) == 1).all()
-    assert (found.sum((0, 1)) > 0).all()
-
-
-def test_flipping_mirrors_half_of_the_images_and_leaves_the_others() -> None:
-    images = torch.rand(2000, 3, 4, 5)
-    found = flipped(images, torch.Generator().manual_seed(0))
-    mirrored = (found == images.flip(3)).all(3).all(2).all(1)
-    same = (found == images).all(3).all(2).all(1)
-    assert (mirrored ^ same).all()
-    assert 900 < mirrored.sum() < 1100
-    assert torch.equal(found, flipped(images, torch.Generator().manual_seed(0)))
-
-
-def test_batches_flip_by_seed_and_epoch_and_only_where_the_recipe_says_so() -> None:
-    def images(flip: bool, epoch: int = 0, shift: int = 0) -> Tensor:
-        batches = Batches(IMAGES, LABELS, 6, 1, shift, lambda: epoch, flip)
-        return torch.cat([found for found, _ in batches])
-
-    assert torch.equal(images(True, 3, shift=1), images(True, 3, shift=1))
-    assert not torch.equal(images(True, 3), images(False, 3))
-    either = {tuple(one.flatten().tolist()) for image in IMAGES.permute(0, 3, 1, 2)
-              for one in (image, image.flip(2))}  # fmt: skip
-    assert {tuple(one.flatten().tolist()) for one in images(True)} <= either
-    mirrored = [(images(True, epoch) != images(False, epoch)).any(3).any(2).any(1)
-                for epoch in (0, 1)]  # fmt: skip
-    assert not torch.equal(*mirrored)
-
-
-@pytest.mark.parametrize("flip", [True, False])
-def test_training_flips_as_the_recipe_says_and_validation_never_does(
-    tiny: dict[str, str], flip: bool
+@pytest.mark.parametrize("count", [25, 24, 22, 12, 7])
+@pytest.mark.parametrize(("parts", "world"), [(2, 1), (1, 2), (2, 2), (3, 1)])
+def test_parts_and_processes_share_each_batch_without_a_gap(
+    count: int, parts: int, world: int
 ) -> None:
-    data = DataModule(tiny, batch_size=32, seed=1, shift=0, flip=flip)
-    train, val = (
-        torch.cat([images for images, _ in batches])
-        for batches in (data.train_dataloader(), data.val_dataloader())
-    )
-    stored = {bytes(image.numpy()) for image in read_split(tiny, "train")[0]}
-    kept = [bytes(image.permute(1, 2, 0).contiguous().numpy()) in stored for image in train]
-    assert all(kept) != flip
-    assert torch.equal(val, read_split(tiny, "val")[0].permute(0, 3, 1, 2))
+    """Their mean losses, each times its share, come to the mean of the whole batch."""
+    reader, numbers = Resident(IMAGES[:count]), LABELS[:count]
+    loss = torch.rand(count, generator=torch.Generator().manual_seed(0))
+    all_of_them = [
+        Batches(reader, numbers, 6, 1, parts=parts, rank=rank, world=world) for rank in range(world)
+    ]
+    read = [[labels for _, labels in one] for one in all_of_them]
+    assert sorted(int(n) for one in read for part in one for n in part) == list(range(count))
+    order = all_of_them[0].order()
+    for batch in range(len(read[0]) // parts):
+        places = range(batch * parts, batch * parts + parts)
+        seen = torch.cat([one[place] for one in read for place in places])
+        start = 6 * batch
+        end = count if batch == len(read[0]) // parts - 1 else start + 6
+        assert sorted(seen.tolist()) == sorted(order[start:end].tolist())
+        means = [
+            loss[read[rank][place]].mean() * one.share(place)
+            for rank, one in enumerate(all_of_them)
+            for place in places
+        ]
+        assert torch.isclose(torch.stack(means).mean(), loss[seen].mean())
+
+
+def test_rare_classes_are_drawn_as_often_as_frequent_ones() -> None:
+    numbers = torch.tensor([0] * 5 + [1] * 95)
+    reader = Resident(torch.zeros(100, 2, 2, 1, dtype=torch.uint8))
+    chances = torch.tensor([1 / 5, 1 / 95])[numbers]
+    drawn = []
+    for epoch in range(20):
+        read = Batches(reader, numbers, 10, 1, epoch=partial(int, epoch), chances=chances)
+        drawn.append(sum(labels(read)))
+        assert len(labels(read)) == 100
+    assert 900 < sum(drawn) < 1100
+    assert len(set(drawn)) > 1
+
+
+@pytest.mark.parametrize("kind", ["device", "disk"])
+def test_the_disk_gives_the_batches_that_memory_gives(
+    tiny: dict[str, str], kind: readers.Kind
+) -> None:
+    data = DataModule(tiny, recipe(), seed=1, kind=kind)
+    images, numbers = read_split(tiny, "train")
+    train = data.train_dataloader()
+    assert train.reader.kind == kind
+    order = train.order()
+    for index, (found, told) in enumerate(train):
+        chosen = order[32 * index : 32 * index + 32]
+        assert torch.equal(found, images[chosen].permute(0, 3, 1, 2))
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(told, numbers[chosen])
+        assert torch.equal(train.part(index), chosen)
+        assert data.stored("train", int(chosen[0])).label == str(int(told[0]))
+
+
+def test_images_are_read_from_the_disk_where_memory_is_short(
+    tiny: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = []
+    needed = len(read_split(tiny, "train")[0]) * 64
+    for memory in (2 * needed, 2 * needed - 2):
+        monkeypatch.setattr(readers, "free", lambda device, memory=memory: memory)
+        kinds.append(DataModule(tiny, recipe(), seed=1).train_dataloader().reader.kind)
+    assert kinds == ["device", "disk"]
+
+
+def test_free_memory_is_some_of_what_there_is() -> None:
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 2**20 < readers.free(torch.device("cpu")) <= machine
+
+
+@pytest.mark.parametrize("balance", [None, "weights", "sampling"])
+def test_classes_are_balanced_as_the_recipe_says(tiny: dict[str, str], balance: str | None) -> None:
+    data = DataModule(tiny, recipe(balance=balance), seed=1)
+    counts = torch.bincount(read_split(tiny, "train")[1])
+    weights = data.class_weights()
+    if balance == "weights":
+        assert weights is not None
+        assert torch.allclose(torch.tensor(weights) * counts, counts.sum() / 10)
+    else:
+        assert weights is None
+    chances = data.train_dataloader().chances
+    assert (chances is not None) == (balance == "sampling")
+    assert data.val_dataloader().chances is None
 
 
 def test_the_splits_of_a_version_are_read_as_they_were_prepared(tiny: dict[str, str]) -> None:
@@ -126,7 +166,7 @@ def test_the_splits_of_a_version_are_read_as_they_were_prepared(tiny: dict[str, 
 
 
 def test_training_shuffles_and_validation_does_not(tiny: dict[str, str]) -> None:
-    data = DataModule(tiny, batch_size=32, seed=1, shift=0, flip=False)
+    data = DataModule(tiny, recipe(), seed=1)
     train, val = labels(data.train_dataloader()), labels(data.val_dataloader())
     assert sorted(train) == sorted(read_split(tiny, "train")[1].tolist())
     assert train != read_split(tiny, "train")[1].tolist()

@@ -140,3 +140,36 @@ def _record(channels: Channels) -> ArchitectureRecord:
 
 def _preprocessing(record: ArchitectureRecord) -> Preprocessing:
     return Preprocessing(record.image_size, record.channels, record.mean, record.std)
+
+
+def test_options_are_part_of_the_record(tmp_path: Path) -> None:
+    options = {"hidden": [9, 7], "activation": "tanh"}
+    network = build("mlp", num_classes=3, in_channels=3, image_size=16, options=options)
+    file = tmp_path / "model.safetensors"
+    save_file(network.state_dict(), file)
+    graph = load_graph(replace(RECORD, options=options), file)
+    images = raw(2, 16, 16)
+    logits = network.eval()(graph.preprocessing(images))
+    assert torch.equal(graph(images), logits.softmax(1))
+    with pytest.raises(RuntimeError, match=r"size mismatch|Unexpected key"):
+        load_graph(RECORD, file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        *((n, 32) for n in ("lenet5", "alexnet", "zfnet", "vgg11_bn", "googlenet", "resnet20")),
+        *((n, 64) for n in ("alexnet", "alexnet_owt", "zfnet", "googlenet_3x3", "resnet18")),
+    ],
+)
+def test_every_family_comes_back_from_its_exported_file(name: str, side: int) -> None:
+    torch.manual_seed(0)
+    network = build(
+        name, num_classes=3, in_channels=3, image_size=side, options={"width": 0.25}
+    ).eval()
+    graph = Graph(Preprocessing(side, "rgb", RECORD.mean, RECORD.std), network).eval()
+    images = raw(3, 40, 50)
+    found = exported(graph, raw(2, side, side)).module()(images)
+    with torch.no_grad():
+        torch.testing.assert_close(found, graph(images), rtol=1e-4, atol=1e-5)

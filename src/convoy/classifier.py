@@ -1,17 +1,25 @@
 """The LightningModule around a network: the one training step that all architectures share."""
 
+import math
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
+from convoy import fine_tuning
 from convoy.architectures import build, describe
-from convoy.datamodule import Batch
+from convoy.augmentation.composition import Augmentation
+from convoy.datamodule import Batch, Batches
 from convoy.decoding import Channels
+from convoy.losses import Losses, Score
+from convoy.optimisation import optimizer, schedule
 from convoy.preprocessing import Preprocessing
-from convoy.settings import Recipe
+from convoy.recipe import Recipe
+from convoy.seeds import seed_of
+
+HOPELESS = 10_000
+"""How many times the loss of a guess a step's may be: some trainings come back from a hundred."""
 
 
 class Classifier(pl.LightningModule):
@@ -19,6 +27,8 @@ class Classifier(pl.LightningModule):
 
     All arguments are plain values, so that a checkpoint loads without unpickling anything. `mean`
     and `std` are those of the training images in levels of `channels`, a value a channel.
+    The learning rate is set for `steps` optimizer steps. `class_weights` says how much an image of
+    each class counts in training, all the same if empty.
     """
 
     def __init__(
@@ -31,65 +41,103 @@ class Classifier(pl.LightningModule):
         std: list[float],
         recipe: dict[str, Any],
         seed: int,
+        steps: int,
+        class_weights: list[float] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.recipe = Recipe.model_validate(recipe)
         self.seed = seed
+        # Not `estimated_stepping_batches`, which has Lightning set up the data before a checkpoint
+        # tells where in the epoch it was cut off.
+        self.steps = steps
+        self.name = name
+        self.num_classes = num_classes
         self.architecture = describe(name)
         self.preprocessing = Preprocessing(image_size, channels, mean, std)
-        network = build(name, num_classes=num_classes, in_channels=len(mean), image_size=image_size)
+        self.augmentation = Augmentation(self.recipe.augment, channels)
+        network = build(
+            name,
+            num_classes=num_classes,
+            in_channels=len(mean),
+            image_size=image_size,
+            options=self.recipe.options,
+        )
         # Convolutions on a CPU run on channels-last memory anyway; this spares them the copies.
         self.network = cast(nn.Module, network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-        self.criterion = nn.CrossEntropyLoss(label_smoothing=self.recipe.label_smoothing)
+        weights = torch.tensor(class_weights) if class_weights else None
+        self.criterion = nn.CrossEntropyLoss(weights, label_smoothing=self.recipe.label_smoothing)
         self.evaluation_criterion = nn.CrossEntropyLoss()
+        self.losses = Losses(limit=HOPELESS * math.log(max(num_classes, 2)))
+        self.score = Score()
+
+    def augmented(self, batch: Batch, index: int) -> Batch:
+        """Return batch `index` as the network sees it in this epoch, each time the same.
+
+        What dropout draws afterwards is the same each time too.
+        """
+        images, labels = batch
+        draws = torch.default_generator
+        if images.is_cuda:
+            draws = torch.cuda.default_generators[images.device.index]
+        # Not `torch.manual_seed`, which without a GPU keeps a stack trace of each call.
+        draws.manual_seed(seed_of(self.seed, self.current_epoch, index, self.global_rank))
+        return self.augmentation(images, labels, draws, self.num_classes)
+
+    def on_train_start(self) -> None:
+        self._freeze()
 
     def on_train_epoch_start(self) -> None:
-        # Dropout after a resume draws what it would have drawn in an unbroken run.
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        self.losses.reset()
+        self._freeze()
+
+    def _freeze(self) -> None:
+        weights = self.recipe.weights
+        if weights:
+            frozen = fine_tuning.is_frozen(weights, self.current_epoch, self.recipe.epochs)
+            fine_tuning.freeze(self.network, self.name, frozen)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        images, labels = batch
+        images, targets = self.augmented(batch, index)
         outputs = self.network(self.preprocessing.normalise(images))
-        loss = self.architecture.loss(outputs, labels, self.criterion)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
-        return loss
+        loss = self.architecture.loss(outputs, targets, self.criterion)
+        self.losses.add(index, loss, len(images))
+        share = cast(Batches, self.trainer.train_dataloader).share(index)
+        # The mean gradient of a batch's parts is then that of all its images.
+        return loss if share == 1 else loss * share
+
+    def on_validation_epoch_start(self) -> None:
+        self.score = Score()
 
     def validation_step(self, batch: Batch, index: int) -> None:
         images, labels = batch
         logits: Tensor = self.network(self.preprocessing.normalise(images))
-        correct = (logits.argmax(dim=1) == labels).float().mean()
-        values = {"val/loss": self.evaluation_criterion(logits, labels), "val/accuracy": correct}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(labels))
+        self.score.add(self.evaluation_criterion(logits, labels), logits, labels)
+
+    def on_validation_epoch_end(self) -> None:
+        self.losses.look()
+        seen = torch.tensor([self.losses.total, self.losses.images], dtype=torch.float32)
+        sums = torch.cat([cast(Tensor, self.score.sums), seen.to(self.device)])
+        sums = cast(Tensor, self.trainer.strategy.reduce(sums, reduce_op="sum"))
+        loss, right, images, train_loss, train_images = sums.tolist()
+        self.log_dict({"val/loss": loss / images, "val/accuracy": right / images})
+        if train_images:
+            self.log("train/loss", train_loss / train_images)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.losses.look()  # weights that a hopeless step has spoilt are never saved
+        checkpoint["losses"] = [self.losses.total, self.losses.images]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.losses.total, self.losses.images = checkpoint["losses"]
 
     def configure_optimizers(self) -> Any:
-        recipe, weights = self.recipe, self.network.parameters()
-        optimizer: torch.optim.Optimizer
-        if recipe.optimizer == "sgd":
-            optimizer = torch.optim.SGD(
-                weights,
-                lr=recipe.learning_rate,
-                momentum=recipe.momentum,
-                weight_decay=recipe.weight_decay,
-            )
-        else:
-            optimizer = torch.optim.AdamW(
-                weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-            )
-        if recipe.schedule == "constant":
-            return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        scheduler: LRScheduler
-        if recipe.schedule == "one_cycle":
-            scheduler = OneCycleLR(
-                optimizer,
-                max_lr=recipe.learning_rate,
-                total_steps=steps,
-                cycle_momentum=False,  # the recipe's momentum is the one that counts
-            )
-        else:
-            scheduler = CosineAnnealingLR(optimizer, T_max=steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        recipe = self.recipe
+        groups = fine_tuning.parameter_groups(
+            self.network, self.name, recipe.weights, recipe.learning_rate
+        )
+        found = optimizer(recipe, groups)
+        rates = schedule(recipe, found, self.steps)
+        if rates is None:
+            return found
+        return {"optimizer": found, "lr_scheduler": {"scheduler": rates, "interval": "step"}}

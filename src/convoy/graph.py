@@ -4,8 +4,9 @@ Evaluation scores this graph and the registry holds it, so what is measured is w
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -26,6 +27,8 @@ class ArchitectureRecord:
     image_size: int
     mean: list[float]
     std: list[float]
+    options: dict[str, Any] = field(default_factory=dict)
+    """Those of the recipe; versions from before there were any have none."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -51,6 +54,7 @@ def load_graph(record: ArchitectureRecord, weights: Path) -> Graph:
         num_classes=len(record.classes),
         in_channels=len(record.mean),
         image_size=record.image_size,
+        options=record.options,
     )
     network.load_state_dict(load_file(weights))
     preprocessing = Preprocessing(record.image_size, record.channels, record.mean, record.std)

@@ -67,7 +67,7 @@ def run_key(plan: Plan) -> str:
         digests.libraries(),
         plan.dataset,
         plan.data.model_dump(),
-        settings.run.seed,
+        settings.run.model_dump(include={"seed", "deterministic"}),
         {name: settings.recipe(name).model_dump() for name in plan.architectures},
         settings.gate.model_dump(),
         settings.checks.model_dump(),

@@ -22,6 +22,20 @@ class Plan:
     strict: bool = False
     """Whether a dataset version is refused that could not be had again elsewhere."""
 
+    def check_recipes(self) -> None:
+        """Refuse options that an architecture does not have, and weights that it cannot start from.
+
+        Raises `UsageError` with the mend. Torch loads if a recipe has options or weights.
+        """
+        for name in self.architectures:
+            recipe = self.settings.recipe(name)
+            recipe.augment.check(self.data.channels)
+            architectures.check_options(name, recipe.options)
+            if recipe.weights:
+                from convoy import fine_tuning
+
+                fine_tuning.check(name, self.data.channels, self.data.image_size)
+
     @property
     def data(self) -> Dataset:
         return self.settings.dataset(self.dataset)

@@ -4,39 +4,39 @@ No value has a default here: each has its one home in the file. Errors name the 
 the nearest known one.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_validator
 
 from convoy.errors import UsageError, nearest
+from convoy.recipe import Recipe
+from convoy.section import Section, Share
 
-Share = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Run(_Section):
+class Run(Section):
     """What a run does when nothing is named."""
 
     dataset: Name
     architectures: list[str] = Field(min_length=1)
     seed: Annotated[int, Field(ge=0, lt=2**32)]  # what the libraries' generators take
+    deterministic: bool
+    """Whether only operations are used that give the same bits each time; a CPU has no others."""
 
 
-class Schedule(_Section):
+class Schedule(Section):
     """When the pipeline starts by itself."""
 
     cron: str
     timezone: str
 
 
-class Dataset(_Section):
+class Dataset(Section):
     """Where images come from and what training reads of them."""
 
     source: str
@@ -59,7 +59,7 @@ class Dataset(_Section):
         return self
 
 
-class Checks(_Section):
+class Checks(Section):
     """What ingestion puts up with."""
 
     quarantined: Annotated[float, Field(ge=0, le=1)]
@@ -72,22 +72,7 @@ class Checks(_Section):
     imbalance: Annotated[float, Field(ge=1)]
 
 
-class Recipe(_Section):
-    """One architecture's training values."""
-
-    optimizer: Literal["sgd", "adamw"]
-    learning_rate: Annotated[float, Field(gt=0)]
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0)]
-    schedule: Literal["constant", "one_cycle", "cosine"]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    shift: Annotated[int, Field(ge=0)]
-    flip: bool
-    epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=2)]
-
-
-class Gate(_Section):
+class Gate(Section):
     """What a version must show before it serves."""
 
     floor: Annotated[float, Field(ge=0, le=1)]
@@ -95,7 +80,7 @@ class Gate(_Section):
     alpha: Share
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole file."""
 
     run: Run
@@ -171,24 +156,28 @@ def _override(values: dict[str, Any], override: str, architectures: Collection[s
             f"there."
         )
     section = values
-    for depth, part in enumerate(path[:-1]):
-        known = section
-        if depth == 1 and path[0] == "recipes" and part in architectures:
-            # A copy, so that the values of `default` stay its own.
+    for depth, part in enumerate(path):
+        _check_key(key, path[:depth], part, architectures)
+        if depth == len(path) - 1:
+            break
+        own = section.get(part, {})
+        if depth == 1 and path[0] == "recipes":
             own = section.get(part, section.get("default"))
-            section[part] = dict(own) if isinstance(own, dict) else own
-        elif depth == 1 and path[0] == "recipes":
-            known = {name: None for name in ("default", *architectures)}
-        if not isinstance(section.get(part), dict):
-            raise UsageError(f"--set {key}: unknown key {part!r}: {nearest(part, known)}")
-        section = section[part]
-    if path[-1] not in section:
-        raise UsageError(f"--set {key}: unknown key {path[-1]!r}: {nearest(path[-1], section)}")
+        if not isinstance(own, dict):
+            raise UsageError(f"--set {key}: {'.'.join(path[: depth + 1])!r} is {own!r}.")
+        # A copy, so that the values of `default`, or of a shared anchor, stay their own.
+        section[part] = section = dict(own)
     try:
         value = yaml.load(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError):
         raise UsageError(f"--set {key}: {text!r} is not a YAML value.") from None
     section[path[-1]] = _number(value)
+
+
+def _check_key(key: str, section: list[str], part: str, architectures: Collection[str]) -> None:
+    known = ("default", *architectures) if section == ["recipes"] else _fields(section)
+    if known is not None and part not in known:
+        raise UsageError(f"--set {key}: unknown key {part!r}: {nearest(part, known)}")
 
 
 def _number(value: Any) -> Any:
@@ -208,7 +197,7 @@ def _sentence(file: Path, error: ValidationError) -> str:
     match first["type"]:
         case "extra_forbidden":
             known = _fields(first["loc"][:-1])
-            return f"{file}: unknown key {key!r}: {nearest(str(first['loc'][-1]), known)}"
+            return f"{file}: unknown key {key!r}: {nearest(str(first['loc'][-1]), known or ())}"
         case "missing":
             return f"{file}: {key!r} is missing; every value has its one home there."
         case "value_error":
@@ -223,12 +212,20 @@ def _lower(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _fields(location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that the section at `location` knows."""
+def _fields(location: Sequence[int | str]) -> list[str] | None:
+    """Return the keys that the section at `location` knows; None where any may stand."""
     section: Any = Settings
     for part in location:
-        if isinstance(section, type) and issubclass(section, BaseModel):
+        if _is_section(section):
             section = section.model_fields[str(part)].annotation
         else:
-            section = get_args(section)[-1]
+            section = get_args(section)[-1]  # a mapping's values
+        if get_origin(section) in (Union, UnionType):
+            section = next(choice for choice in get_args(section) if choice is not NoneType)
+    if not _is_section(section):
+        return None
     return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,6 +1,6 @@
 """The tables that commands end with; what does not fit a table says itself in a sentence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -12,7 +12,6 @@ from rich.text import Text
 from convoy.outcome import Outcome
 
 if TYPE_CHECKING:
-    from convoy.architectures.architecture import Architecture
     from convoy.comparison import Comparison
     from convoy.inference.predict import Prediction
     from convoy.promotion import Entry
@@ -213,17 +212,4 @@ def show_predictions(console: Console, predictions: "Sequence[Prediction]") -> N
             table.add_row(found.file, Text(found.refused, style="red"), "")
         else:
             table.add_row(found.file, Text(str(found.label)), f"{found.probability:.1%}")
-    console.print(table)
-
-
-def show_architectures(console: Console, found: "Mapping[str, Architecture]") -> None:
-    """Print the networks by name."""
-    table = new_table()
-    table.add_column("name")
-    table.add_column("year", justify="right")
-    table.add_column("smallest image", justify="right")
-    table.add_column("paper", overflow="fold")
-    for name, architecture in found.items():
-        side = architecture.smallest
-        table.add_row(name, str(architecture.year), f"{side} x {side}", architecture.paper)
     console.print(table)

@@ -33,7 +33,10 @@ def test_parameters_are_the_papers_kernels_with_batch_norm_and_two_heads() -> No
 def test_each_row_of_the_table_feeds_the_next() -> None:
     channels = [row.one + row.three + row.five + row.pool for row in INCEPTIONS.values()]
     assert channels == [256, 480, 512, 512, 512, 528, 832, 832, 1024]
-    assert [row.in_channels for row in INCEPTIONS.values()] == [192, *channels[:-1]]
+    network = googlenet(224)
+    heads = [network.get_submodule(f"inception{row}.branch1.conv") for row in INCEPTIONS]
+    taken = [head.in_channels for head in heads if isinstance(head, nn.Conv2d)]
+    assert taken == [192, *channels[:-1]]
 
 
 def test_every_inception_has_a_real_5x5_branch() -> None:
@@ -53,8 +56,31 @@ def test_training_gives_three_logits_and_evaluation_one() -> None:
         assert logits.shape == (2, 1000)
 
 
+def test_the_published_variant_has_3x3_in_its_place_and_its_own_batch_norm() -> None:
+    with torch.device("meta"):
+        network = build("googlenet_3x3", num_classes=10, in_channels=3, image_size=224)
+    modules = list(network.modules())
+    kernels = [m.kernel_size for m in modules if isinstance(m, nn.Conv2d)]
+    assert kernels.count((5, 5)) == 0 and kernels.count((3, 3)) == 1 + 9 + 9
+    assert {m.eps for m in modules if isinstance(m, nn.BatchNorm2d)} == {0.001}
+
+
+def test_a_network_without_auxiliary_heads_gives_its_logits_in_training_too() -> None:
+    with torch.device("meta"):
+        network = build(
+            "googlenet",
+            num_classes=10,
+            in_channels=3,
+            image_size=32,
+            options={"auxiliary": False},
+        )
+        logits = network.train()(torch.empty(2, 3, 32, 32))
+    assert isinstance(logits, Tensor)
+    assert not [key for key in network.state_dict() if key.startswith("aux")]
+
+
 def test_auxiliary_heads_see_a_4x4_map_at_224_pixels() -> None:
-    pool = googlenet(224).aux1[0]
+    pool = googlenet(224).aux1.pool
     assert isinstance(pool, nn.AvgPool2d)
     assert pool(torch.empty(1, 512, 14, 14, device="meta")).shape == (1, 512, 4, 4)
 

@@ -39,10 +39,3 @@ def test_predict_says_what_it_sees_and_nothing_else(served: Path) -> None:
     assert len(answers) == 10
     right = [label for name, label in answers.items() if int(name) == int(label)]
     assert len(right) >= 5, "four epochs are enough for most of them"
-
-
-def test_architectures_are_listed_outside_of_a_project_too(
-    repository: Path, tmp_path: Path
-) -> None:
-    found = convoy(repository, "architectures", "--json", folder=tmp_path).json()
-    assert found["lenet5"]["year"] == 1998

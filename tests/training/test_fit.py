@@ -1,72 +1,25 @@
 """Real short trainings: they learn, resume to the same bits, and believe only what is whole."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from convoy import digests
+from convoy.datamodule import read_split
 from convoy.errors import ConvoyError
 from convoy.programs.launcher import Launcher
-from convoy.settings import Recipe
+from convoy.training.checkpoints import found
 from convoy.training.fit import fit, main
 from convoy.training.spec import TrainingSpec, finished, history, training_key
-
-RECIPE = Recipe(
-    optimizer="sgd",
-    learning_rate=0.05,
-    momentum=0.9,
-    weight_decay=5e-4,
-    schedule="one_cycle",
-    label_smoothing=0.0,
-    shift=0,
-    flip=False,
-    epochs=5,
-    batch_size=32,
-)
-
-Event = dict[str, Any]
+from tests.recipes import recipe
+from tests.training.trainings import Event, a_spec, damage, newest, silent, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def a_spec(
-    files: dict[str, str], folder: Path, architecture: str = "mlp", **recipe: Any
-) -> TrainingSpec:
-    return TrainingSpec(
-        architecture=architecture,
-        recipe=RECIPE.model_copy(update=recipe),
-        seed=1,
-        dataset="tiny",
-        version="0123.dir",
-        files=files,
-        folder=str(folder),
-        device="cpu",
-    )
-
-
-def silent(event: Event) -> None:
-    """Follow nothing."""
-
-
-def weights(folder: Path) -> bytes:
-    return (folder / "model.safetensors").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def unbroken(tiny: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training that nothing disturbed."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("unbroken")
-    fit(a_spec(tiny, folder), silent)
-    torch.set_num_threads(before)
-    return folder
 
 
 def test_a_short_training_learns_the_digits(tiny: dict[str, str], tmp_path: Path) -> None:
@@ -91,13 +44,12 @@ def test_what_is_kept_is_the_best_epoch_by_validation_loss(
     tiny: dict[str, str], tmp_path: Path
 ) -> None:
     """A constant large rate makes the loss go up and down."""
-    spec = a_spec(tiny, tmp_path, schedule="constant", learning_rate=0.3, epochs=8)
+    spec = a_spec(tiny, tmp_path, schedule="constant", learning_rate=0.15, epochs=8)
     result = fit(spec, silent)
     losses = [row["metrics"]["val/loss"] for row in history(tmp_path)]
     assert losses.index(min(losses)) + 1 == result.best_epoch < 8
     assert result.val_loss == min(losses)
-    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
-    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    best, last = (newest(tmp_path, kind).load()["state_dict"] for kind in ("best", "last"))
     kept = load_file(tmp_path / "model.safetensors")
     assert all(torch.equal(kept[name], best[f"network.{name}"]) for name in kept)
     assert not all(torch.equal(kept[name], last[f"network.{name}"]) for name in kept)
@@ -140,57 +92,72 @@ def test_a_result_that_is_not_whole_is_made_again_to_the_same_bits(
     assert weights(tmp_path) == weights(unbroken)
 
 
-@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
-def test_a_torn_last_checkpoint_starts_over(
-    tiny: dict[str, str], tmp_path: Path, unbroken: Path, kept: float
+@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99, "a bit"])
+def test_a_damaged_checkpoint_is_gone_behind_to_the_one_before(
+    tiny: dict[str, str], tmp_path: Path, unbroken: Path, kept: float | str
 ) -> None:
     spec = a_spec(tiny, tmp_path)
-    fit(spec, silent)
+    result = fit(spec, silent)
     (tmp_path / "result.json").unlink()
-    last = tmp_path / "checkpoints" / "last.ckpt"
-    content = last.read_bytes()
-    last.write_bytes(content[: int(kept if kept >= 1 else kept * len(content))])
-    events: list[Event] = []
-    result = fit(spec, events.append)
-    assert [event["epoch"] for event in events] == [1, 2, 3, 4, 5]
-    assert result.epochs == 5
+    damage(newest(tmp_path, "last").path, kept)
+    seen: list[int] = []
+    again = fit(spec, lambda event: seen.append(event["epoch"]))
+    assert seen == [1, 2, 3, 4, 5]
+    assert again.model_copy(update={"seconds": 0}) == result.model_copy(update={"seconds": 0})
     assert weights(tmp_path) == weights(unbroken)
 
 
-def test_a_torn_best_checkpoint_starts_over(
+def test_where_no_checkpoint_is_whole_the_training_starts_over(
     tiny: dict[str, str], tmp_path: Path, unbroken: Path
 ) -> None:
     spec = a_spec(tiny, tmp_path)
     fit(spec, silent)
     (tmp_path / "result.json").unlink()
-    best = tmp_path / "checkpoints" / "best.ckpt"
-    best.write_bytes(best.read_bytes()[:1000])
-    with pytest.raises(ConvoyError, match=r"best.ckpt is missing or damaged.*run again"):
+    for saved in found(tmp_path / "checkpoints", "best", "last"):
+        damage(saved.path, 0.5)
+    assert fit(spec, silent).epochs == 5
+    assert weights(tmp_path) == weights(unbroken)
+
+
+def test_a_damaged_best_checkpoint_starts_over(
+    tiny: dict[str, str], tmp_path: Path, unbroken: Path
+) -> None:
+    spec = a_spec(tiny, tmp_path)
+    fit(spec, silent)
+    (tmp_path / "result.json").unlink()
+    damage(newest(tmp_path, "best").path, 1000)
+    with pytest.raises(ConvoyError, match=r"the best checkpoint .* missing or damaged: run again"):
         fit(spec, silent)
     assert fit(spec, silent).epochs == 5
     assert weights(tmp_path) == weights(unbroken)
 
 
-def test_a_loss_that_is_not_a_number_ends_with_its_mend(
+def test_a_hopeless_loss_ends_with_its_step_its_images_and_what_to_try(
     tiny: dict[str, str], tmp_path: Path
 ) -> None:
-    spec = a_spec(tiny, tmp_path, learning_rate=1e12, schedule="constant")
+    spec = a_spec(tiny, tmp_path, learning_rate=1e12, schedule="constant", augment={"shift": 2})
+    said = r"the loss of mlp is \S+ in batch 2 of epoch 1, .*diverged.*learning_rate.*1e\+12.*clip"
     for _ in range(2):  # running again changes nothing: it is the recipe
-        with pytest.raises(ConvoyError, match="the loss is not a number after epoch 1: lower"):
+        with pytest.raises(ConvoyError, match=said):
             fit(spec, silent)
-    assert finished(tmp_path) is None
+    assert finished(tmp_path) is None and not found(tmp_path / "checkpoints", "best", "last")
+    told = json.loads((tmp_path / "diverged" / "batch.json").read_text())
+    assert (told["epoch"], told["batch"], len(told["images"])) == (1, 2, 32)
+    known = read_split(tiny, "train")[0]
+    with Image.open(tmp_path / "diverged" / "images.png") as sheet:
+        assert sheet.size == (6 * known.shape[1], 6 * known.shape[2])  # 32 images, six a row
 
 
 def test_a_key_changes_with_all_that_decides_a_training() -> None:
     keys = {
-        training_key("mlp", RECIPE, 1, "a.dir"),
-        training_key("mlp", RECIPE, 2, "a.dir"),
-        training_key("mlp", RECIPE, 1, "b.dir"),
-        training_key("lenet5", RECIPE, 1, "a.dir"),
-        training_key("mlp", RECIPE.model_copy(update={"epochs": 6}), 1, "a.dir"),
+        training_key("mlp", recipe(), 1, "a.dir"),
+        training_key("mlp", recipe(), 2, "a.dir"),
+        training_key("mlp", recipe(), 1, "b.dir"),
+        training_key("lenet5", recipe(), 1, "a.dir"),
+        training_key("mlp", recipe(epochs=6), 1, "a.dir"),
     }
     assert len(keys) == 5
-    assert training_key("mlp", RECIPE, 1, "a.dir") in keys
+    assert training_key("mlp", recipe(), 1, "a.dir") in keys
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +195,12 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bits(
     for name in ("unbroken", "killed"):
         (tmp_path / name).mkdir()
         specs[name] = a_spec(
-            digits_32, tmp_path / name, architecture, shift=2, epochs=4, learning_rate=0.01
+            digits_32,
+            tmp_path / name,
+            architecture,
+            augment={"shift": 2},
+            epochs=4,
+            learning_rate=0.01,
         )
     run(launcher, specs["unbroken"], kill_epoch=0, after_ms=0)
     for epoch, delay in ((1, 0), (2, 5), (2, 0), (3, 20), (4, 0), (4, 30)):
@@ -260,12 +232,3 @@ def digits_32(tiny: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     raw = Path(tiny["manifest.json"]).parents[1] / "raw"
     prepare("tiny", settings, CHECKS, raw, folder / "prepared", folder / "reports")
     return files_of(folder / "prepared")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="rights do not bind the superuser")
-def test_a_checkpoint_that_could_not_be_written_is_noticed(
-    tiny: dict[str, str], tmp_path: Path
-) -> None:
-    (tmp_path / "checkpoints").mkdir(mode=0o500)
-    with pytest.raises(ConvoyError, match="missing or damaged"):
-        fit(a_spec(tiny, tmp_path), silent)

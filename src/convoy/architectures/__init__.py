@@ -9,14 +9,18 @@ import ast
 import importlib
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convoy.errors import ConvoyError, UsageError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
     from convoy.architectures.architecture import Architecture
+
+MOST_CHANNELS = 4
 
 
 def names() -> tuple[str, ...]:
@@ -38,17 +42,61 @@ def describe(name: str) -> "Architecture":
     return variants[name]
 
 
-def build(name: str, *, num_classes: int, in_channels: int, image_size: int) -> "nn.Module":
-    """A freshly initialised network: images (N, C, H, W) as float to logits (N, classes)."""
+def build(
+    name: str,
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    options: "Mapping[str, Any] | None" = None,
+    weights: "Path | str | None" = None,
+) -> "nn.Module":
+    """A network: images (N, C, H, W) as float to logits (N, classes).
+
+    `options` are choices that its paper leaves or argues about, by name. Its weights are fresh, or
+    those of the published state dict in the file `weights`, which expects images normalised as
+    `describe(name).weights` says.
+    Raises `UsageError` for what the network cannot be built with, and for weights that do not fit.
+    """
     architecture = describe(name)
     if image_size < architecture.smallest:
         raise UsageError(
             f"{name} cannot take images of {image_size} pixels: "
             f"its smallest image_size is {architecture.smallest}."
         )
-    return architecture.network(
-        num_classes=num_classes, in_channels=in_channels, image_size=image_size
+    if not 1 <= in_channels <= MOST_CHANNELS:
+        raise UsageError(
+            f"{name} cannot take images of {in_channels} channels: "
+            f"in_channels is 1 (gray) to {MOST_CHANNELS} (CMYK)."
+        )
+    if num_classes < 1:
+        raise UsageError(
+            f"{name} cannot tell {num_classes} classes apart: num_classes is 1 or more."
+        )
+    network = architecture.network(
+        num_classes=num_classes,
+        in_channels=in_channels,
+        image_size=image_size,
+        **check_options(name, options or {}),
     )
+    if weights is not None:
+        from convoy.architectures.weights import load
+
+        load(network, name, Path(weights))
+    return network
+
+
+def check_options(name: str, chosen: "Mapping[str, Any]") -> dict[str, Any]:
+    """Return `chosen` as the arguments of this network's class; torch loads if there are any.
+
+    Raises `UsageError` for an option that the network does not have, with the nearest name, or a
+    value that the option cannot have.
+    """
+    if not chosen:
+        return {}
+    from convoy.architectures import options
+
+    return options.check(name, describe(name).network, chosen)
 
 
 def variants_in(file: Path) -> tuple[str, ...]:

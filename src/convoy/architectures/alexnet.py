@@ -3,7 +3,8 @@
 "ImageNet classification with deep convolutional neural networks", NeurIPS 2012,
 https://papers.nips.cc/paper/4824
 
-Input 3 x 227 x 227 or 3 x 224 x 224; 60,965,224 parameters for 1000 classes.
+Input 3 x 227 x 227 or 3 x 224 x 224; 60,965,224 parameters for 1000 classes (62,378,344 without
+groups, which the paper has only because one GPU was too small).
 
 Departures:
 - The paper says 224 pixels, which do not give its 55 x 55 maps: 227 do without padding, 224 do with
@@ -15,63 +16,67 @@ Departures:
   units. It has no dropout: it is meant for sets small enough to be over in a few epochs.
 """
 
+from typing import Literal
+
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from convoy.architectures.architecture import Architecture
+from convoy.architectures import layers
+from convoy.architectures.architecture import IMAGENET, Accuracy, Architecture
 from convoy.architectures.initialisation import initialise
-
-
-class ResponseNorm(nn.Module):
-    """Section 3.3: each map by the sum of squares of the n = 5 maps around it.
-
-    Not `nn.LocalResponseNorm`: that one takes the mean of the squares where the paper takes their
-    sum, and on a processor it needs three times as long.
-    """
-
-    def forward(self, maps: Tensor) -> Tensor:
-        # float: in half precision the square of a map overflows at 256
-        squares = F.pad(maps.float().square(), (0, 0, 0, 0, 2, 2))
-        pairs = squares[:, :-1] + squares[:, 1:]
-        five = pairs[:, :-3] + pairs[:, 2:-1] + squares[:, 4:]
-        root = (2 + 1e-4 * five).rsqrt()  # k = 2, alpha = 1e-4
-        return maps * (root * root.sqrt()).type_as(maps)  # beta = 0.75
-
-
-def pool() -> nn.Module:
-    """Section 3.4: windows of 3 every 2 pixels overlap."""
-    return nn.MaxPool2d(3, stride=2)
+from convoy.architectures.layers import convolution
+from convoy.architectures.options import Activation, Norm, Pool, Share, Width
 
 
 class AlexNet(nn.Module):
-    def __init__(self, *, num_classes: int, in_channels: int, image_size: int) -> None:
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        in_channels: int,
+        image_size: int,
+        pool: Pool = "max",
+        activation: Activation = "relu",
+        norm: Norm = "response",
+        dropout: Share | None = None,
+        groups: Literal[1, 2] = 2,
+        width: Width = 1.0,
+    ) -> None:
         super().__init__()
         small = image_size < 64
+        act, batch = activation, norm == "batch"
+        c1, c2, c3, c4, c5 = (layers.scaled(c, width, groups) for c in (96, 256, 384, 384, 256))
         if small:
-            stem = nn.Conv2d(in_channels, 96, kernel_size=5, stride=2, padding=2)
+            stem = convolution(in_channels, c1, 5, act, batch, stride=2, padding=2)
         else:
             padding = 0 if (image_size - 11) % 4 == 0 else 2
-            stem = nn.Conv2d(in_channels, 96, kernel_size=11, stride=4, padding=padding)
-        side, width, dropout = (3, 512, 0.0) if small else (6, 4096, 0.5)
+            stem = convolution(in_channels, c1, 11, act, batch, stride=4, padding=padding)
 
+        def overlapping() -> nn.Module:
+            """Section 3.4: windows of 3 every 2 pixels overlap."""
+            return layers.pool(pool, 3, stride=2)
+
+        side, units = (3, 512) if small else (6, 4096)
         # maps at 227 or 224 pixels, and at 32
         self.features = nn.Sequential(
-            *(stem, nn.ReLU(inplace=True), ResponseNorm()),  # 96 x 55 x 55, 16 x 16
-            pool(),  # 96 x 27 x 27, 7 x 7
-            *(nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(inplace=True), ResponseNorm()),
-            pool(),  # 256 x 13 x 13, 3 x 3
-            *(nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(inplace=True)),
-            *(nn.Conv2d(384, 384, 3, padding=1, groups=2), nn.ReLU(inplace=True)),
-            *(nn.Conv2d(384, 256, 3, padding=1, groups=2), nn.ReLU(inplace=True)),
-            nn.Identity() if small else pool(),  # 256 x 6 x 6, 3 x 3
+            *(*stem, layers.response_norm(norm)),  # 96 x 55 x 55, 16 x 16
+            overlapping(),  # 96 x 27 x 27, 7 x 7
+            *convolution(c1, c2, 5, act, batch, padding=2, groups=groups),
+            layers.response_norm(norm),  # 256 x 27 x 27, 7 x 7
+            overlapping(),  # 256 x 13 x 13, 3 x 3
+            *convolution(c2, c3, 3, act, batch, padding=1),
+            *convolution(c3, c4, 3, act, batch, padding=1, groups=groups),
+            *convolution(c4, c5, 3, act, batch, padding=1, groups=groups),
+            nn.Identity() if small else overlapping(),  # 256 x 6 x 6, 3 x 3
             nn.AdaptiveAvgPool2d(side),
         )
+        units = layers.scaled(units, width)
+        share = dropout if dropout is not None else 0.0 if small else 0.5
         self.classifier = nn.Sequential(
-            *(nn.Linear(256 * side**2, width), nn.ReLU(inplace=True), nn.Dropout(dropout)),
-            *(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Dropout(dropout)),
-            nn.Linear(width, num_classes),
+            *(nn.Linear(c5 * side**2, units), layers.activation(act), nn.Dropout(share)),
+            *(nn.Linear(units, units), layers.activation(act), nn.Dropout(share)),
+            nn.Linear(units, num_classes),
         )
-        initialise(self)
+        initialise(self, act)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images).flatten(1))
@@ -84,5 +89,7 @@ VARIANTS = {
         paper="Krizhevsky et al., ImageNet classification with deep convolutional neural networks",
         year=2012,
         smallest=13,  # leaves one pixel after the second pooling
+        task=IMAGENET._replace(side=227),
+        accuracy=Accuracy("ImageNet", "the paper, table 2, one network", top1=59.3, top5=81.8),
     ),
 }

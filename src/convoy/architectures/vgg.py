@@ -7,7 +7,8 @@ Input 3 x 224 x 224; vgg16 has 138,357,544 parameters for 1000 classes. The name
 state_dict are those of the weights that torchvision publishes.
 
 Departures:
-- Columns A-LRN and C are left out: the paper found no gain in the first, and D better than C.
+- Column C is left out, as the paper found D better. Column A-LRN, in which it found no gain, is
+  vgg11 with the option `norm: response`.
 - `_bn` adds batch normalisation after each convolution, which the paper is older than.
 - Images of other sizes are averaged to the 7 x 7 map that the head expects.
 - He initialisation, with which the deep columns train from the start; the paper first trained
@@ -20,8 +21,11 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from convoy.architectures.architecture import Architecture
+from convoy.architectures import layers
+from convoy.architectures.architecture import Architecture, Weights, published_accuracy
 from convoy.architectures.initialisation import initialise
+from convoy.architectures.options import Activation, Norm, Padding, Pool, Share, Width
+from convoy.errors import UsageError
 
 Table = tuple[tuple[int, ...], ...]
 
@@ -32,43 +36,65 @@ D: Table = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 5
 E: Table = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
 
 
-def convolutions(table: Table, in_channels: int, batch_norm: bool) -> nn.Sequential:
-    # one flat sequence and biases under batch norm too: the published names and shapes
-    layers: list[nn.Module] = []
-    for group in table:
-        for channels in group:
-            layers.append(nn.Conv2d(in_channels, channels, kernel_size=3, padding=1))
-            if batch_norm:
-                layers.append(nn.BatchNorm2d(channels))
-            layers.append(nn.ReLU(inplace=True))
-            in_channels = channels
-        layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers)
+def smallest_unpadded(table: Table) -> int:
+    """The image side that leaves one pixel where no convolution is padded: each takes 2 away."""
+    side = 1
+    for group in reversed(table):
+        side = 2 * side + 2 * len(group)
+    return side
 
 
 class VGG(nn.Module):
     def __init__(
         self,
         table: Table,
-        batch_norm: bool = False,
         *,
         num_classes: int,
         in_channels: int,
         image_size: int,
+        pool: Pool = "max",
+        padding: Padding = "same",
+        activation: Activation = "relu",
+        norm: Norm = "none",
+        dropout: Share | None = None,
+        width: Width = 1.0,
     ) -> None:
         super().__init__()
-        self.features = convolutions(table, in_channels, batch_norm)
-        if image_size < 64:
+        smallest = smallest_unpadded(table)
+        if padding == "valid" and image_size < smallest:
+            raise UsageError(
+                f"this column of VGG with padding 'valid' cannot take images of {image_size} "
+                f"pixels: its smallest image_size is {smallest}."
+            )
+        # one flat sequence and biases under batch norm too: the published names and shapes
+        flow: list[nn.Module] = []
+        maps = in_channels
+        for group in table:
+            for channels in group:
+                wide = layers.scaled(channels, width)
+                flow += layers.convolution(
+                    *(maps, wide, 3, activation, norm == "batch"), padding=int(padding == "same")
+                )
+                maps = wide
+            if norm == "response" and group is table[0]:
+                flow.append(layers.ResponseNorm())  # column A-LRN
+            flow.append(layers.pool(pool, 2, stride=2))
+        self.features = nn.Sequential(*flow)
+        small = image_size < 64
+        share = dropout if dropout is not None else 0.0 if small else 0.5
+        if small:
             self.avgpool = nn.AdaptiveAvgPool2d(1)
-            self.classifier = nn.Sequential(nn.Linear(512, num_classes))
+            before = [nn.Dropout(share)] if share else []
+            self.classifier = nn.Sequential(*before, nn.Linear(maps, num_classes))
         else:
             self.avgpool = nn.AdaptiveAvgPool2d(7)
+            units = layers.scaled(4096, width)
             self.classifier = nn.Sequential(
-                *(nn.Linear(512 * 7 * 7, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5)),
-                *(nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5)),
-                nn.Linear(4096, num_classes),
+                *(nn.Linear(maps * 7 * 7, units), layers.activation(activation), nn.Dropout(share)),
+                *(nn.Linear(units, units), layers.activation(activation), nn.Dropout(share)),
+                nn.Linear(units, num_classes),
             )
-        initialise(self)
+        initialise(self, activation)
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.avgpool(self.features(images))  # N x 512 x 7 x 7, small: N x 512 x 1 x 1
@@ -77,16 +103,21 @@ class VGG(nn.Module):
 
 
 PAPER = "Simonyan & Zisserman, Very deep convolutional networks for large-scale image recognition"
-# five poolings leave one pixel of 32
-column = partial(Architecture, paper=PAPER, year=2014, smallest=32)
+column = partial(
+    Architecture,
+    paper=PAPER,
+    year=2014,
+    smallest=32,  # five poolings leave one pixel
+    weights=Weights(heads=("classifier.6",)),
+)
 
 VARIANTS = {
-    "vgg11": column(partial(VGG, A)),
-    "vgg13": column(partial(VGG, B)),
-    "vgg16": column(partial(VGG, D)),
-    "vgg19": column(partial(VGG, E)),
-    "vgg11_bn": column(partial(VGG, A, True)),
-    "vgg13_bn": column(partial(VGG, B, True)),
-    "vgg16_bn": column(partial(VGG, D, True)),
-    "vgg19_bn": column(partial(VGG, E, True)),
+    "vgg11": column(partial(VGG, A), accuracy=published_accuracy(69.020, 88.628)),
+    "vgg13": column(partial(VGG, B), accuracy=published_accuracy(69.928, 89.246)),
+    "vgg16": column(partial(VGG, D), accuracy=published_accuracy(71.592, 90.382)),
+    "vgg19": column(partial(VGG, E), accuracy=published_accuracy(72.376, 90.876)),
+    "vgg11_bn": column(partial(VGG, A, norm="batch"), accuracy=published_accuracy(70.370, 89.810)),
+    "vgg13_bn": column(partial(VGG, B, norm="batch"), accuracy=published_accuracy(71.586, 90.374)),
+    "vgg16_bn": column(partial(VGG, D, norm="batch"), accuracy=published_accuracy(73.360, 91.516)),
+    "vgg19_bn": column(partial(VGG, E, norm="batch"), accuracy=published_accuracy(74.218, 91.842)),
 }

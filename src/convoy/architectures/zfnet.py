@@ -18,37 +18,57 @@ Departures:
 
 from torch import Tensor, nn
 
-from convoy.architectures.alexnet import ResponseNorm
-from convoy.architectures.architecture import Architecture
+from convoy.architectures import layers
+from convoy.architectures.architecture import Accuracy, Architecture
 from convoy.architectures.initialisation import initialise
+from convoy.architectures.layers import convolution
+from convoy.architectures.options import Activation, Norm, Pool, Share, Width
 
 
 class ZFNet(nn.Module):
-    def __init__(self, *, num_classes: int, in_channels: int, image_size: int) -> None:
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        in_channels: int,
+        image_size: int,
+        pool: Pool = "max",
+        activation: Activation = "relu",
+        norm: Norm = "response",
+        dropout: Share | None = None,
+        width: Width = 1.0,
+    ) -> None:
         super().__init__()
         small = image_size < 64
+        act, batch = activation, norm == "batch"
+        c1, c2, c3, c4, c5 = (layers.scaled(c, width) for c in (96, 256, 384, 384, 256))
         first, padding = (3, 1) if small else (7, 0)
-        side, width, dropout = (3, 512, 0.0) if small else (6, 4096, 0.5)
+
+        def padded() -> nn.Module:
+            return layers.pool(pool, 3, stride=2, padding=1)
 
         # maps at 224 pixels, and at 32
         self.features = nn.Sequential(
-            *(nn.Conv2d(in_channels, 96, first, stride=2, padding=1), nn.ReLU(inplace=True)),
-            *(nn.MaxPool2d(3, stride=2, padding=1), ResponseNorm()),  # 96 x 55 x 55, 8 x 8
-            *(nn.Conv2d(96, 256, 5, stride=2, padding=padding), nn.ReLU(inplace=True)),
-            nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1),
-            ResponseNorm(),  # 256 x 13 x 13, 3 x 3
-            *(nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(inplace=True)),
-            *(nn.Conv2d(384, 384, 3, padding=1), nn.ReLU(inplace=True)),
-            *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(inplace=True)),
-            nn.Identity() if small else nn.MaxPool2d(3, stride=2),  # 256 x 6 x 6, 3 x 3
-            nn.AdaptiveAvgPool2d(side),
+            *convolution(in_channels, c1, first, act, batch, stride=2, padding=1),  # 110, 16
+            *(padded(), layers.response_norm(norm)),  # 96 x 55 x 55, 8 x 8
+            *convolution(c1, c2, 5, act, batch, stride=2, padding=padding),  # 26, 3
+            nn.Identity() if small else padded(),
+            layers.response_norm(norm),  # 256 x 13 x 13, 3 x 3
+            *convolution(c2, c3, 3, act, batch, padding=1),
+            *convolution(c3, c4, 3, act, batch, padding=1),
+            *convolution(c4, c5, 3, act, batch, padding=1),
+            nn.Identity() if small else layers.pool(pool, 3, stride=2),  # 256 x 6 x 6, 3 x 3
+            nn.AdaptiveAvgPool2d(3 if small else 6),
         )
+        side, units = (3, 512) if small else (6, 4096)
+        units = layers.scaled(units, width)
+        share = dropout if dropout is not None else 0.0 if small else 0.5
         self.classifier = nn.Sequential(
-            *(nn.Linear(256 * side**2, width), nn.ReLU(inplace=True), nn.Dropout(dropout)),
-            *(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Dropout(dropout)),
-            nn.Linear(width, num_classes),
+            *(nn.Linear(c5 * side**2, units), layers.activation(act), nn.Dropout(share)),
+            *(nn.Linear(units, units), layers.activation(act), nn.Dropout(share)),
+            nn.Linear(units, num_classes),
         )
-        initialise(self)
+        initialise(self, act)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images).flatten(1))
@@ -61,5 +81,6 @@ VARIANTS = {
         paper="Zeiler and Fergus, Visualizing and understanding convolutional networks",
         year=2013,
         smallest=9,  # leaves one pixel after the second convolution
+        accuracy=Accuracy("ImageNet", "the paper, table 2, one network", top1=61.6, top5=83.5),
     ),
 }

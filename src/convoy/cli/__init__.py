@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from convoy.cli import data, pipeline, registered
+from convoy.cli import data, networks, pipeline, registered
 from convoy.errors import ConvoyError
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ for command in (
     registered.rollback,
     registered.history,
     registered.predict,
-    pipeline.architectures,
+    networks.architectures,
     pipeline.up,
 ):
     app.command()(command)

@@ -1,4 +1,4 @@
-"""`convoy run | compare | architectures | up`: the pipeline, and what came of it."""
+"""`convoy run | compare | up`: the pipeline, and what came of it."""
 
 import os
 from dataclasses import asdict
@@ -25,6 +25,9 @@ def run(
     strict: Annotated[
         bool, typer.Option(help="Refuse a dataset version that is not committed and pushed.")
     ] = False,
+    deterministic: Annotated[
+        bool, typer.Option(help="Train with operations that give the same bits each time.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run the whole pipeline: ingest, train, evaluate, register, gate, promote."""
@@ -34,11 +37,14 @@ def run(
 
     here = project()
     chosen = [name.strip() for name in architectures.split(",")] if architectures else []
-    plan = make_plan(here, dataset, chosen, settings or [], strict)
+    changed = [*(settings or []), *(["run.deterministic=true"] if deterministic else [])]
+    plan = make_plan(here, dataset, chosen, changed, strict)
     kept = outcome.unchanged(plan)
     if kept is None:
-        versions.check(here, plan.dataset)  # refused here, before anything is started
-    result = kept or _run(plan, settings or [])
+        # refused here, before anything is started
+        plan.check_recipes()
+        versions.check(here, plan.dataset)
+    result = kept or _run(plan, changed)
     runs = [row.run_id for row in result.rows]
     address = compare_address(mlflow_interface(), result.experiment_id, runs)
     if as_json:
@@ -102,21 +108,6 @@ def compare(
         print_json(asdict(found))
     else:
         show_comparison(Console(), found)
-
-
-def architectures(as_json: Json = False) -> None:
-    """List the networks that can be trained, with their papers."""
-    from rich.console import Console
-
-    from convoy.architectures import describe, names
-    from convoy.tables import show_architectures
-
-    found = {name: describe(name) for name in names()}
-    if as_json:
-        keys = ("paper", "year", "smallest")
-        print_json({n: {k: getattr(a, k) for k in keys} for n, a in found.items()})
-    else:
-        show_architectures(Console(), found)
 
 
 def up() -> None:

@@ -53,6 +53,7 @@ class Session:
         self._resources = ExitStack()
 
     def __enter__(self) -> "Session":
+        self.plan.check_recipes()
         self.project.create_state()
         with ExitStack() as opened:
             opened.enter_context(_alone(self.project.state))

@@ -4,14 +4,15 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from convoy import digests, tracking
+from convoy import digests, published_weights, tracking
 from convoy.errors import ConvoyError
 from convoy.evaluation.figures import confusion_figure, curves_figure
 from convoy.evaluation.metrics import Evaluation
+from convoy.fine_tuning import normalisation
 from convoy.outcome import Row
 from convoy.pipeline.session import Session, Training
 from convoy.progress import Epoch, Step, report
-from convoy.settings import Recipe
+from convoy.recipe import Recipe
 from convoy.training.spec import TrainingResult, TrainingSpec, finished, history, training_key
 
 EVALUATION = "convoy.evaluation"
@@ -21,8 +22,8 @@ EVALUATION = "convoy.evaluation"
 def train(work: Session, architecture: str) -> str:
     """Train one architecture, or keep what is there. Return its run id."""
     step = f"train {architecture}"
-    recipe, seed = work.plan.settings.recipe(architecture), work.plan.settings.run.seed
-    key = training_key(architecture, recipe, seed, work.version.digest)
+    run, recipe = work.plan.settings.run, work.plan.settings.recipe(architecture)
+    key = training_key(architecture, recipe, run.seed, work.version.digest, run.deterministic)
     folder = work.project.runs / key[:32]
     found = tracking.find(work.client, work.experiment, key)
     result = finished(folder)
@@ -40,8 +41,8 @@ def train(work: Session, architecture: str) -> str:
         work.run_id,
         key,
         architecture,
-        recipe.model_dump(),
-        seed,
+        recipe.flat(),
+        run.seed,
         work.stamps,
     )
     work.open_runs.append(run_id)
@@ -61,6 +62,8 @@ def _fit(
         version=work.version.digest,
         files=work.version.files,
         folder=str(folder),
+        deterministic=work.plan.settings.run.deterministic,
+        weights=_weights(work, recipe),
     )
     folder.mkdir(exist_ok=True)
     logged = tracking.epochs_logged(work.client, run_id)
@@ -73,6 +76,9 @@ def _fit(
             logged = row["epoch"]
 
     def follow(row: dict[str, Any]) -> None:
+        if row["event"] == "note":
+            report(Step(f"train {architecture}", "running", row["text"]))
+            return
         log(row)
         left = row["seconds"] / row["epoch"] * (row["epochs"] - row["epoch"])
         report(
@@ -95,6 +101,15 @@ def _fit(
         raise ConvoyError(f"the training of {architecture} left no whole result in {folder}.")
     work.fit_seconds += result.seconds - (before[-1]["seconds"] if before else 0.0)
     return result
+
+
+def _weights(work: Session, recipe: Recipe) -> str | None:
+    """Bring the published weights that a recipe starts from."""
+    if recipe.weights is None:
+        return None
+    (place,) = work.project.origins((recipe.weights.origin,))
+    memory = work.project.state / "weights"
+    return str(published_weights.bring(place, recipe.weights.sha256, memory))
 
 
 def evaluate(work: Session, architecture: str) -> float:
@@ -153,7 +168,13 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
         f"`{work.stamps.commit}`, then `convoy run --dataset {work.plan.dataset} "
         f"--architectures {training.architecture}{overrides}`."
     )
-    tags = {"convoy.weights_sha256": training.result.weights_sha256, EVALUATION: key}
+    tags = {
+        "convoy.weights_sha256": training.result.weights_sha256,
+        "convoy.reader": training.result.reader,
+        "convoy.parts": str(training.result.parts),
+        "convoy.ended": training.result.ended,
+        EVALUATION: key,
+    }
     tracking.describe(work.client, training.run_id, note, tags)
     if not training.kept:
         work.close(training.run_id)
@@ -161,8 +182,14 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
 
 def record_of(work: Session, architecture: str) -> dict[str, Any]:
     """Return what rebuilds the network, beside its weights."""
-    names = ("classes", "channels", "image_size", "mean", "std")
-    return {"architecture": architecture, **{name: work.manifest[name] for name in names}}
+    recipe, manifest = work.plan.settings.recipe(architecture), work.manifest
+    moments = normalisation(architecture, recipe.weights, manifest["mean"], manifest["std"])
+    return {
+        "architecture": architecture,
+        **{name: manifest[name] for name in ("classes", "channels", "image_size")},
+        **moments._asdict(),
+        "options": recipe.options,
+    }
 
 
 def row_of(training: Training) -> Row:

@@ -1,24 +1,34 @@
 """One Lightning fit: resumed if it was cut off, its best checkpoint by validation loss kept."""
 
+import hashlib
 import json
 import logging
 import shutil
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from safetensors.torch import save
 
-from convoy import digests
+from convoy.architectures.weights import load
 from convoy.classifier import Classifier
-from convoy.datamodule import DataModule
-from convoy.errors import ConvoyError, NotReproducible
-from convoy.files import write_atomically, write_json
+from convoy.datamodule import Batches, DataModule
+from convoy.errors import ConvoyError, NotReproducible, Stopped
+from convoy.files import read_json, write_atomically, write_json
+from convoy.fine_tuning import normalisation
+from convoy.losses import Diverged
 from convoy.programs.entry import Emit
-from convoy.training.spec import TrainingResult, TrainingSpec, finished, training_key
+from convoy.recipe import Recipe
+from convoy.training import checkpoints, ranks
+from convoy.training.callbacks import History, callbacks
+from convoy.training.checkpoints import Saved
+from convoy.training.divergence import explained
+from convoy.training.spec import Ended, TrainingResult, TrainingSpec, finished
+
+HALVINGS = 3
+"""How many times a batch is halved where it does not fit the memory."""
 
 
 def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -27,9 +37,11 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 def fit(spec: TrainingSpec, emit: Emit) -> TrainingResult:
-    """Train, resuming from the folder's last whole checkpoint, and write `result.json` last.
+    """Train, resuming from the folder's newest whole checkpoint, and write `result.json` last.
 
-    Emits {"event": "epoch", "epoch", "epochs", "seconds", "metrics"} after each epoch.
+    Emits {"event": "epoch", "epoch", "epochs", "seconds", "metrics"} after each epoch, and
+    {"event": "note", "text"} for what was decided on the way. A batch that does not fit the memory
+    is taken in twice as many parts, so that what is learnt from it stays.
     """
     folder = Path(spec.folder)
     if done := finished(folder):
@@ -37,130 +49,154 @@ def fit(spec: TrainingSpec, emit: Emit) -> TrainingResult:
     # Lightning's advice on loggers and accelerators is for those who write Trainers by hand.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
+    if spec.devices > 1 and ranks.world() == 1:
+        ranks.run(spec, emit)
+        if done := finished(folder):
+            return done
+        raise ConvoyError(f"the training of {spec.architecture} left no whole result in {folder}.")
+    while (result := _attempt(spec, emit)) is None:
+        torch.cuda.empty_cache()
+    return result
+
+
+def _attempt(spec: TrainingSpec, emit: Emit) -> TrainingResult | None:
+    """Train; where the memory is too small, remember it, and return None to try again."""
+    folder, parts = Path(spec.folder), _parts(spec)
+    try:
+        return _fit(spec, parts, emit)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+    most = min(spec.recipe.batch_size, spec.recipe.accumulate << HALVINGS)
+    if 2 * parts > most or ranks.world() > 1:  # there each would have to know of the other
+        raise ConvoyError(
+            f"{spec.architecture} does not fit the memory even with its batch of "
+            f"{spec.recipe.batch_size} images in {parts} parts: lower batch_size in params.yaml."
+        )
+    for saved in checkpoints.found(folder / "checkpoints", checkpoints.WITHIN):
+        saved.path.unlink()  # they count in the larger parts
+    write_json(folder / "parts.json", 2 * parts)
+    text = f"memory ran out: takes each batch in {2 * parts} parts"
+    emit({"event": "note", "text": text, "parts": 2 * parts})
+    return None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether a device or the processor had no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _parts(spec: TrainingSpec) -> int:
+    """Return in how many parts a batch is taken, which a folder remembers."""
+    found = read_json(Path(spec.folder) / "parts.json")
+    return found if isinstance(found, int) else spec.recipe.accumulate
+
+
+def _fit(spec: TrainingSpec, parts: int, emit: Emit) -> TrainingResult:
+    folder, recipe = Path(spec.folder), spec.recipe
     manifest = json.loads(Path(spec.files["manifest.json"]).read_bytes())
     pl.seed_everything(spec.seed, verbose=False)
+    data = DataModule(spec.files, recipe, spec.seed, spec.reader, parts)
+    mean, std = normalisation(spec.architecture, recipe.weights, manifest["mean"], manifest["std"])
     classifier = Classifier(
         name=spec.architecture,
         num_classes=len(manifest["classes"]),
         image_size=manifest["image_size"],
         channels=manifest["channels"],
-        mean=manifest["mean"],
-        std=manifest["std"],
-        recipe=spec.recipe.model_dump(),
+        mean=mean,
+        std=std,
+        recipe=recipe.model_dump(),
         seed=spec.seed,
+        steps=data.steps(ranks.world()),
+        class_weights=data.class_weights(),
     )
-    recipe = spec.recipe
-    data = DataModule(spec.files, recipe.batch_size, spec.seed, recipe.shift, recipe.flip)
-    # In this order: the last checkpoint, written at the end of the epoch, knows the best one.
-    best = ModelCheckpoint(
-        folder / "checkpoints",
-        "best",
-        monitor="val/loss",
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    last = ModelCheckpoint(
-        folder / "checkpoints", "last", save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    resumed = _whole(folder / "checkpoints" / "last.ckpt")
-    history = _History(folder / "metrics.jsonl", resumed["epoch"] + 1 if resumed else 0, emit)
+    resumed = _resumed(folder / "checkpoints")
+    if spec.weights and resumed is None:
+        load(classifier.network, spec.architecture, Path(spec.weights))
+    history = History(folder / "metrics.jsonl", _epochs(resumed), emit)
     trainer = pl.Trainer(
         accelerator="auto" if spec.device == "auto" else spec.device,
-        devices=1,
-        max_epochs=spec.recipe.epochs,
+        devices=spec.devices,
+        strategy="ddp" if ranks.world() > 1 else "auto",
+        use_distributed_sampler=False,  # the batches know their shares
+        max_epochs=recipe.epochs,
+        accumulate_grad_batches=parts,
+        gradient_clip_val=recipe.clip,
+        deterministic=spec.deterministic,
         logger=False,
-        callbacks=[best, last, history],
+        callbacks=callbacks(recipe, folder / "checkpoints", history),
+        plugins=[checkpoints.Generations()],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    checkpoint = folder / "checkpoints" / "last.ckpt" if resumed else None
-    trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    if trainer.interrupted:
-        raise ConvoyError(
-            f"the training of {spec.architecture} was stopped after epoch {trainer.current_epoch}: "
-            f"run again, it goes on from there."
-        )
-    return _finish(spec, folder, classifier, history.rows, str(trainer.strategy.root_device))
-
-
-def _whole(checkpoint: Path) -> dict[str, Any] | None:
-    """Return a checkpoint's content; None where there is none, or one that cannot be read."""
-    if not checkpoint.is_file():
-        return None
+    stopped = f"the training of {spec.architecture} was stopped: run again, it goes on from there."
     try:
-        content: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        return content
-    except Exception:
-        # A torn file raises whatever its bytes happen to mean; starting over loses only time.
-        logging.getLogger(__name__).warning("%s is damaged: training starts over.", checkpoint)
-        shutil.rmtree(checkpoint.parent)
-        return None
-
-
-class _History(pl.Callback):
-    """Each epoch's metrics: kept in a file, told to whoever follows."""
-
-    def __init__(self, file: Path, epoch: int, emit: Emit) -> None:
-        lines = file.read_text().splitlines()[:epoch] if file.is_file() else []
-        self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
-        self.file = file
-        self.emit = emit
-        self.began = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0.0)
-        for row in self.rows:
-            emit(row)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        row = {
-            "event": "epoch",
-            "epoch": trainer.current_epoch + 1,
-            "epochs": trainer.max_epochs,
-            "seconds": round(time.monotonic() - self.began, 3),
-            "metrics": metrics,
-        }
-        self.rows.append(row)
-        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
-        write_atomically(self.file, lines.encode())
-        if any(value != value for value in metrics.values()):
-            raise ConvoyError(
-                f"the loss is not a number after epoch {row['epoch']}: lower learning_rate in "
-                f"params.yaml (a tenth of it is a good first try)."
-            )
-        self.emit(row)
+        path = resumed.path if resumed else None
+        trainer.fit(classifier, datamodule=data, ckpt_path=path, weights_only=True)
+    except Diverged as error:
+        raise explained(error, spec, classifier, data) from None
+    except SIGTERMException:  # which alone would end the process with code 0
+        raise Stopped(stopped) from None
+    if trainer.interrupted:
+        raise Stopped(stopped)
+    reader = cast(Batches, trainer.train_dataloader).reader.kind
+    told = {"device": str(trainer.strategy.root_device), "reader": reader, "parts": parts}
+    return _finish(spec, classifier, history.rows, told)
 
 
 def _finish(
-    spec: TrainingSpec,
-    folder: Path,
-    classifier: Classifier,
-    rows: list[dict[str, Any]],
-    device: str,
+    spec: TrainingSpec, classifier: Classifier, rows: list[dict[str, Any]], told: dict[str, Any]
 ) -> TrainingResult:
-    checkpoint = folder / "checkpoints" / "best.ckpt"
-    state = _whole(checkpoint)
+    """Keep the best checkpoint's weights and write the result."""
+    folder = Path(spec.folder)
+    state = checkpoints.best(folder / "checkpoints")
     if state is None:
-        # Lightning says nothing when it could not write a checkpoint.
-        shutil.rmtree(checkpoint.parent, ignore_errors=True)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         raise NotReproducible(
-            f"{checkpoint} is missing or damaged: check the folder's rights and space and run "
-            f"again, the training starts over."
+            f"the best checkpoint in {folder / 'checkpoints'} is missing or damaged: run again, "
+            f"the training starts over."
         )
     classifier.load_state_dict(state["state_dict"])
     weights = classifier.network.cpu().state_dict()
-    whole = {name: tensor.contiguous() for name, tensor in weights.items()}
-    write_atomically(folder / "model.safetensors", save(whole))
+    whole = save({name: tensor.contiguous() for name, tensor in weights.items()})
     best = next(row for row in rows if row["epoch"] == state["epoch"] + 1)
     result = TrainingResult(
-        key=training_key(spec.architecture, spec.recipe, spec.seed, spec.version),
+        key=spec.key(),
         architecture=spec.architecture,
-        weights_sha256=digests.file(folder / "model.safetensors"),
+        weights_sha256=hashlib.sha256(whole).hexdigest(),
         best_epoch=best["epoch"],
         epochs=len(rows),
         val_loss=best["metrics"]["val/loss"],
         val_accuracy=best["metrics"]["val/accuracy"],
         seconds=rows[-1]["seconds"],
-        device=device,
+        ended=_ended(spec.recipe, rows),
+        **told,
     )
-    write_json(folder / "result.json", result.model_dump())
+    if ranks.is_first():
+        write_atomically(folder / "model.safetensors", whole)
+        write_json(folder / "result.json", result.model_dump())
     return result
+
+
+def _resumed(folder: Path) -> Saved | None:
+    """Return the checkpoint to go on from; of several processes, all go on from the same."""
+    if ranks.world() > 1:
+        return next(iter(checkpoints.found(folder, checkpoints.LAST, checkpoints.WITHIN)), None)
+    return checkpoints.resumable(folder)
+
+
+def _epochs(resumed: Saved | None) -> int:
+    """Return how many epochs a checkpoint has behind it."""
+    if resumed is None:
+        return 0
+    return int(resumed.load()["epoch"]) + (resumed.kind == checkpoints.LAST)
+
+
+def _ended(recipe: Recipe, rows: list[dict[str, Any]]) -> Ended:
+    """Return why a training that is over has no more epochs."""
+    if len(rows) == recipe.epochs:
+        return "epochs"
+    losses = [row["metrics"]["val/loss"] for row in rows]
+    since = len(losses) - 1 - losses.index(min(losses))
+    return "patience" if recipe.patience and since >= recipe.patience else "budget"

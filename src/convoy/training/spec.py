@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from convoy import digests
 from convoy.architectures import module_of
 from convoy.files import read_json
-from convoy.settings import Recipe
+from convoy.recipe import Recipe
 
 
 class TrainingSpec(BaseModel):
@@ -27,7 +27,37 @@ class TrainingSpec(BaseModel):
     """The version's files by name, as paths to their immutable bytes."""
     folder: str
     """Where checkpoints and results go; a training resumes from what it finds there."""
+    weights: str | None = None
+    """The file of the published weights that a recipe starts from."""
     device: str = "auto"
+    devices: int = 1
+    """How many devices train together, a process each."""
+    reader: Literal["device", "disk"] | None = None
+    """Where images are read from; None lets their size and the free memory decide."""
+    deterministic: bool = False
+    """Whether only operations are used that give the same bits each time."""
+
+    def key(self) -> str:
+        """Return the digest of all that decides this training.
+
+        Where it runs and what it reads from decide nothing.
+        """
+        decided = (self.architecture, self.recipe, self.seed, self.version)
+        return training_key(*decided, self.deterministic)
+
+
+def training_key(
+    architecture: str, recipe: Recipe, seed: int, version: str, deterministic: bool = False
+) -> str:
+    """Return the digest of all that decides a training: code, settings, data and libraries."""
+    modules = ("convoy.training.fit", module_of(architecture))
+    values = recipe.model_dump(exclude={"weights": {"origin"}})  # whose sha256 decides
+    parts: list[Any] = [architecture, values, seed, version, deterministic]
+    return digests.values(digests.code(*modules), digests.libraries(), *parts)
+
+
+Ended = Literal["epochs", "patience", "budget"]
+"""Why a training has no more epochs."""
 
 
 class TrainingResult(BaseModel):
@@ -45,13 +75,11 @@ class TrainingResult(BaseModel):
     seconds: float
     """Inside the fit, all its resumed parts together."""
     device: str
-
-
-def training_key(architecture: str, recipe: Recipe, seed: int, version: str) -> str:
-    """Return the digest of all that decides a training: code, settings, data and libraries."""
-    modules = ("convoy.training.fit", module_of(architecture))
-    parts: list[Any] = [architecture, recipe.model_dump(), seed, version]
-    return digests.values(digests.code(*modules), digests.libraries(), *parts)
+    reader: Literal["device", "disk"]
+    """Where images were read from."""
+    parts: int
+    """In how many parts each batch was taken: more than the recipe says where memory ran out."""
+    ended: Ended
 
 
 def finished(folder: Path) -> TrainingResult | None:

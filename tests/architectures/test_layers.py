@@ -1,0 +1,89 @@
+"""The layers that are not torch's own, against their formulas."""
+
+import pytest
+import torch
+
+from convoy.architectures import build
+from convoy.architectures.initialisation import initialise, rule
+from convoy.architectures.layers import ResponseNorm, pool, scaled
+from tests.architectures.on_paper import parameters
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5, 7, 96])
+def test_response_norm_is_the_formula_of_alexnets_section_3_3(channels: int) -> None:
+    """Its b = a / (k + alpha * sum of a^2 over n maps)^beta; k 2, n 5, alpha 1e-4, beta 0.75."""
+    maps = torch.randn(2, channels, 3, 2, generator=torch.Generator().manual_seed(0)) * 50
+    expected = torch.empty_like(maps)
+    for i in range(channels):
+        around = maps[:, max(0, i - 2) : min(channels - 1, i + 2) + 1]
+        expected[:, i] = maps[:, i] / (2 + 1e-4 * (around**2).sum(1)) ** 0.75
+    torch.testing.assert_close(ResponseNorm()(maps), expected)
+
+
+def test_response_norm_holds_in_half_precision() -> None:
+    maps = torch.full((1, 5, 1, 1), 1000.0)  # its square is beyond half precision
+    in_half = ResponseNorm()(maps.half())
+    assert in_half.dtype == torch.half
+    torch.testing.assert_close(in_half.float(), ResponseNorm()(maps), rtol=2e-3, atol=0)
+
+
+def test_response_norm_has_the_gradient_of_its_formula() -> None:
+    maps = torch.randn(1, 6, 2, 2, dtype=torch.double, requires_grad=True)
+
+    def naive(maps: torch.Tensor) -> torch.Tensor:
+        rows = [(maps[:, max(0, i - 2) : i + 3] ** 2).sum(1) for i in range(maps.shape[1])]
+        return maps / (2 + 1e-4 * torch.stack(rows, 1)) ** 0.75
+
+    (expected,) = torch.autograd.grad(naive(maps).square().sum(), maps)
+    (found,) = torch.autograd.grad(ResponseNorm()(maps).square().sum(), maps)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_an_average_divides_by_the_pixels_that_are_there() -> None:
+    ones = torch.ones(1, 1, 8, 8)
+    padded = pool("average", 3, stride=2, padding=1)(ones)
+    beyond = pool("average", 3, stride=2, ceil_mode=True)(ones)
+    assert torch.equal(padded, torch.ones(1, 1, 4, 4))
+    assert torch.equal(beyond, torch.ones(1, 1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("channels", "width", "multiple", "expected"),
+    [(96, 1, 2, 96), (96, 0.5, 2, 48), (96, 0.1, 2, 10), (3, 0.1, 1, 1), (3, 0.1, 2, 2)],
+)
+def test_scaled_channels_are_whole_multiples_and_at_least_one(
+    channels: int, width: float, multiple: int, expected: int
+) -> None:
+    assert scaled(channels, width, multiple) == expected
+
+
+def test_alexnet_has_groups_in_the_second_fourth_and_fifth_convolution() -> None:
+    for image_size in (227, 32):
+        with torch.device("meta"):
+            network = build("alexnet", num_classes=10, in_channels=3, image_size=image_size)
+        groups = [m.groups for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+        assert groups == [1, 2, 1, 2, 2]
+
+
+def test_shortcut_a_takes_every_second_pixel_and_adds_zeros() -> None:
+    shortcut = build("resnet20", num_classes=10, in_channels=3, image_size=32).get_submodule(
+        "layer2.0.downsample"
+    )
+    maps = torch.randn(2, 16, 8, 8)
+    assert parameters(shortcut) == 0
+    assert torch.equal(shortcut(maps)[:, :16], maps[:, :, ::2, ::2])
+    assert torch.equal(shortcut(maps)[:, 16:], torch.zeros(2, 16, 4, 4))
+
+
+def test_initial_weights_keep_the_variance_of_the_signal() -> None:
+    """2 / fan_in for a rectifier, a group's inputs alone being counted; 1 / fan_in for a matrix."""
+    torch.manual_seed(0)
+    grouped = torch.nn.Conv2d(64, 128, 5, groups=2)
+    linear = torch.nn.Linear(400, 300)
+    initialise(torch.nn.Sequential(grouped, linear))
+    assert grouped.weight.var().item() == pytest.approx(2 / (32 * 25), rel=0.05)
+    assert linear.weight.var().item() == pytest.approx(1 / 400, rel=0.05)
+    assert grouped.bias is not None and not grouped.bias.any() and not linear.bias.any()
+    initialise(grouped, "tanh")
+    gain = torch.nn.init.calculate_gain(rule("tanh"))
+    assert grouped.weight.var().item() == pytest.approx(gain**2 / (32 * 25), rel=0.05)

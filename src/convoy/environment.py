@@ -6,10 +6,12 @@ telemetry is off: `DO_NOT_TRACK=1` alone stops neither Prefect nor MLflow, hence
 
 import os
 import urllib.request
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from typing import Literal
 
 import psutil
 
+from convoy.errors import UsageError
 from convoy.files import read_json
 from convoy.project import Project
 
@@ -45,6 +47,25 @@ def apply(project: Project, environ: MutableMapping[str, str] = os.environ) -> N
         environ.setdefault(name, value)
     if "PREFECT_API_URL" not in environ and (address := served(project)):
         environ["PREFECT_API_URL"] = address
+
+
+def devices(environ: Mapping[str, str] = os.environ) -> int:
+    """Return on how many devices of this machine a training runs together."""
+    told = environ.get("CONVOY_DEVICES", "1")
+    if not told.isdecimal() or int(told) < 1:
+        raise UsageError(f"CONVOY_DEVICES is {told!r}: it is the number of devices of a training.")
+    return int(told)
+
+
+def reader(environ: Mapping[str, str] = os.environ) -> Literal["device", "disk"] | None:
+    """Return where trainings read images from; None lets their size and the memory decide."""
+    match environ.get("CONVOY_READER", ""):
+        case "device" | "disk" as told:
+            return told
+        case "":
+            return None
+        case told:
+            raise UsageError(f"CONVOY_READER is {told!r}: it is device, disk, or not set.")
 
 
 def served(project: Project) -> str | None:

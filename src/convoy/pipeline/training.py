@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from convoy import digests, published_weights, tracking
+from convoy import digests, environment, published_weights, tracking
 from convoy.errors import ConvoyError
 from convoy.evaluation.figures import confusion_figure, curves_figure
 from convoy.evaluation.metrics import Evaluation
@@ -64,6 +64,8 @@ def _fit(
         folder=str(folder),
         deterministic=work.plan.settings.run.deterministic,
         weights=_weights(work, recipe),
+        devices=environment.devices(),
+        reader=environment.reader(),
     )
     folder.mkdir(exist_ok=True)
     logged = tracking.epochs_logged(work.client, run_id)

@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # Neither this setup nor the tests send anything anywhere.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# A file of tests stays in one process: what its tests share is made once.
-PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
+# A file of tests stays in one process: what its tests share is made once. In their own order, so that
+# long files with few tests do not come last.
+PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test check up bench clean setup format help
 .DEFAULT_GOAL := help

@@ -105,7 +105,9 @@ def test_every_value_of_the_recipe_and_the_seed_are_params(first: Chapter) -> No
     settings = yaml.safe_load((first.root / "params.yaml").read_text())
     for name, run in trainings(first).items():
         expected = {"architecture": name, "seed": settings["run"]["seed"]}
-        expected |= settings["recipes"][name]
+        values = settings["recipes"][name]
+        expected |= {key: value for key, value in values.items() if key != "augment"}
+        expected |= {f"augment.{key}": value for key, value in values["augment"].items()}
         assert run.data.params == {key: str(value) for key, value in expected.items()}
 
 

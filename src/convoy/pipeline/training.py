@@ -66,6 +66,7 @@ def _fit(
         weights=_weights(work, recipe),
         devices=environment.devices(),
         reader=environment.reader(),
+        compiled=environment.compiled(),
     )
     folder.mkdir(exist_ok=True)
     logged = tracking.epochs_logged(work.client, run_id)
@@ -172,6 +173,9 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
     )
     tags = {
         "convoy.weights_sha256": training.result.weights_sha256,
+        "convoy.device": training.result.device,
+        "convoy.precision": training.result.precision,
+        "convoy.compiled": str(training.result.compiled),
         "convoy.reader": training.result.reader,
         "convoy.parts": str(training.result.parts),
         "convoy.ended": training.result.ended,

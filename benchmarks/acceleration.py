@@ -7,7 +7,6 @@ of the plain one's time: float32, channels last. What Convoy uses by default on 
 not more, follows from here (`convoy.training.acceleration`).
 """
 
-import json
 import os
 import statistics
 import sys
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from benchmarks.ingestion import Row, machine
+from benchmarks.rows import Row, keep
 from benchmarks.step import CASES, CLASSES, Case
 from convoy.architectures import build
 
@@ -71,8 +70,7 @@ def main(result: Path | None, names: tuple[str, ...] = ()) -> int:
             rows.append(row)
             row.show()
     if result:
-        told = {"machine": machine(), "rows": [{**r._asdict(), "holds": r.holds} for r in rows]}
-        result.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        keep(result, " ".join(("python -m benchmarks.acceleration RESULT.json", *names)), rows)
     return 0
 
 

@@ -28,7 +28,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.ingestion import Row, machine
+from benchmarks.rows import Row, machine
 from convoy.augmentation.composition import Augmentation
 from convoy.augmentation.policy import AUTOAUGMENT, dealt
 from convoy.augmentation.settings import Augment

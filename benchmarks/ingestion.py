@@ -9,7 +9,6 @@ import gzip
 import io
 import json
 import os
-import platform
 import shutil
 import statistics
 import struct
@@ -19,54 +18,26 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.datasets import CIFAR10, MNIST, ROOT, SIGNS, dataset_of
 from benchmarks.processes import measure
+from benchmarks.rows import Row, keep
 from convoy import architectures
 from convoy.ingestion.fetch import fetch, is_stale
 from convoy.settings import Dataset, load
 from convoy.sources.source import Encoded, LabelledImage
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT.parent / "shared" / "data"
-MNIST = DATA / "mnist"
-CIFAR10 = DATA / "cifar10" / "cifar10-jpeg.tar.gz"
-SIGNS = DATA / "sign-digits" / "sign-digits.tar.gz"
 REPEATS = 2
 DECODINGS = 3
 PHOTOGRAPHS = 600
 MANY, FEW = 60_000, 15_000
-
-
-class Row(NamedTuple):
-    """One figure: `at most` its bound, or at least it where `least` is set."""
-
-    name: str
-    value: float
-    bound: float | None = None
-    least: bool = False
-    detail: dict[str, Any] | None = None
-
-    @property
-    def holds(self) -> bool:
-        if self.bound is None:
-            return True
-        return self.value >= self.bound if self.least else self.value <= self.bound
-
-    def show(self) -> None:
-        told = ""
-        if self.bound is not None:
-            told = f"at {'least' if self.least else 'most'} {self.bound:g}  "
-            told += "ok" if self.holds else "MISSED"
-        print(f"{self.name:<52} {self.value:>9.2f}   {told}", flush=True)
 
 
 def main(result: Path | None, cases: tuple[str, ...] = ()) -> int:
@@ -84,27 +55,9 @@ def main(result: Path | None, cases: tuple[str, ...] = ()) -> int:
                 rows.append(row)
                 row.show()
     if result:
-        told = {
-            "command": " ".join(("python -m benchmarks.ingestion RESULT.json", *cases)),
-            "machine": machine(),
-            "rows": [{**row._asdict(), "holds": row.holds} for row in rows],
-            "skipped": skipped,
-        }
-        result.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        command = " ".join(("python -m benchmarks.ingestion RESULT.json", *cases))
+        keep(result, command, rows, skipped=skipped)
     return int(not all(row.holds for row in rows))
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on; the load is that of a minute before."""
-    libraries = ("numpy", "pillow", "simplejpeg", "torch")
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "memory, GiB": round(psutil.virtual_memory().total / 2**30),
-        "processor": platform.machine(),
-        "load when it ended": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        **{name: version(name) for name in libraries},
-    }
 
 
 # The cases. Each yields its rows; data that is made in `folder` may serve another case.
@@ -204,18 +157,6 @@ CASES = {
     "growth": Case(_growth, (CIFAR10, MNIST)),
     "unchanged": Case(_unchanged, (CIFAR10,)),
 }
-
-
-def dataset_of(source: str, origin: Path, channels: str, image_size: int) -> dict[str, Any]:
-    return {
-        "source": source,
-        "from": [str(origin)],
-        "model": "measured",
-        "channels": channels,
-        "image_size": image_size,
-        "val": 0.15,
-        "test": 0.2,
-    }
 
 
 def _ingest(dataset: dict[str, Any], work: Path) -> dict[str, Any]:

@@ -8,10 +8,8 @@ ends with 99 % of the test images right. Convoy's is that of `python -m convoy.t
 as a whole, imports and checkpoints with it, once a seed.
 """
 
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,19 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.ingestion import MNIST, ROOT, Row, dataset_of, machine, stages
-from convoy.architectures import build
+from benchmarks.datasets import MNIST, dataset_of, prepared
+from benchmarks.rows import Row, keep
+from benchmarks.trainings import train
 from convoy.datamodule import read_split
-from convoy.files import read_json, write_json
-from convoy.ingestion.prepare import files_of
-from convoy.preprocessing import Preprocessing
 from convoy.recipe import Recipe
 from convoy.splits import SPLITS
-from convoy.training.spec import TrainingSpec
 
 SEEDS = (1, 2, 3, 4, 5)
 WANTED = 0.99
@@ -77,26 +71,25 @@ def main(result: Path | None) -> int:
             rows.append(row)
             row.show()
     if result:
-        told = {"machine": machine(), "rows": [{**r._asdict(), "holds": r.holds} for r in rows]}
-        result.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        keep(result, "python -m benchmarks.mnist RESULT.json", rows)
     return int(not all(row.holds for row in rows))
 
 
 def _rows(scratch: Path) -> Any:
-    prepared = {}
-    for side in (28, 32):
-        stages(dataset_of("mnist", MNIST, channels="gray", image_size=side), scratch / str(side))
-        prepared[side] = files_of(scratch / str(side) / "prepared")
-    seconds, right = trained("lenet5", prepared[32], scratch)
+    files = {
+        side: prepared(dataset_of("mnist", MNIST, "gray", side), scratch / str(side))
+        for side in (28, 32)
+    }
+    seconds, right = trained("lenet5", files[32], scratch)
     detail = {"seconds": seconds, "accuracies": right, "recipe": RECIPES["lenet5"].flat()}
     yield Row("lenet5, mean test accuracy of five seeds, %", 100 * statistics.mean(right), 99, True)
     yield Row("lenet5, the training program, s", statistics.median(seconds), detail=detail)
-    example, epochs, accuracies = Example(prepared[28]).seconds_to(WANTED)
+    example, epochs, accuracies = Example(files[28]).seconds_to(WANTED)
     told = {"epochs": epochs, "accuracies": accuracies}
     yield Row("the plain example to 99 %, s", example, detail=told)
     ratio = statistics.median(seconds) / example
     yield Row("lenet5 to the plain example", ratio, 0.15)
-    seconds, right = trained("mlp", prepared[28], scratch)
+    seconds, right = trained("mlp", files[28], scratch)
     detail = {"seconds": seconds, "accuracies": right, "recipe": RECIPES["mlp"].flat()}
     mean = 100 * statistics.mean(right)
     yield Row("mlp, mean test accuracy of five seeds, %", mean, 98.2, True, detail)
@@ -104,52 +97,11 @@ def _rows(scratch: Path) -> Any:
 
 def trained(name: str, files: dict[str, str], scratch: Path) -> tuple[list[float], list[float]]:
     """Return the seconds of each seed's training program and the test accuracy of its network."""
-    seconds, right = [], []
-    for seed in SEEDS:
-        folder = scratch / f"{name}-{seed}"
-        folder.mkdir()
-        spec = TrainingSpec(
-            architecture=name,
-            recipe=RECIPES[name],
-            seed=seed,
-            dataset="mnist",
-            version="benchmark",
-            files=files,
-            folder=str(folder),
-            device="cpu",
-        )
-        write_json(folder / "spec.json", spec.model_dump(mode="json"))
-        command = [sys.executable, "-m", "convoy.training", str(folder / "spec.json")]
-        environ = {**os.environ, "OMP_PROC_BIND": "true", "TMPDIR": str(scratch)}
-        with (folder / "log.txt").open("w") as log:
-            began = time.monotonic()
-            subprocess.run(command, env=environ, stdout=log, stderr=log, check=True, cwd=ROOT)
-            seconds.append(round(time.monotonic() - began, 2))
-        right.append(accuracy(name, files, folder))
-    return seconds, right
-
-
-def accuracy(name: str, files: dict[str, str], folder: Path) -> float:
-    """Return the share of the test images that a training's network gets right."""
-    manifest = read_json(Path(files["manifest.json"]))
-    assert isinstance(manifest, dict)
-    network = build(
-        name,
-        num_classes=len(manifest["classes"]),
-        in_channels=1,
-        image_size=manifest["image_size"],
-        options=RECIPES[name].options,
-    ).eval()
-    network.load_state_dict(load_file(folder / "model.safetensors"))
-    moments = (manifest["mean"], manifest["std"])
-    normalise = Preprocessing(manifest["image_size"], manifest["channels"], *moments).normalise
-    images, labels = read_split(files, "test")
-    with torch.no_grad():
-        answers = [
-            network(normalise(part.permute(0, 3, 1, 2))).argmax(1)
-            for part in torch.split(images, 1000)
-        ]
-    return float((torch.cat(answers) == labels).float().mean())
+    found = [
+        train(name, RECIPES[name], files, scratch / f"{name}-{seed}", torch.device("cpu"), seed)
+        for seed in SEEDS
+    ]
+    return [round(one.seconds, 2) for one in found], [one.accuracy for one in found]
 
 
 class Network(nn.Module):

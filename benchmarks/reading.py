@@ -4,9 +4,10 @@
 
 The peer is what PyTorch's tutorials do: a folder of JPEG files, each opened with Pillow, cropped
 and flipped in `__getitem__`, with the number of workers that serves it best.
+
+On a GPU: `python -m benchmarks.gpu reading`.
 """
 
-import json
 import random
 import statistics
 import sys
@@ -15,9 +16,10 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain, repeat, starmap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,20 +27,28 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.ingestion import CIFAR10, Row, dataset_of, machine, stages
+from benchmarks.datasets import CIFAR10, dataset_of, prepared
+from benchmarks.devices import clock
+from benchmarks.rows import Row, keep
 from convoy.augmentation.composition import Augmentation
 from convoy.augmentation.settings import Augment
 from convoy.datamodule import Batches, read_split
-from convoy.ingestion.prepare import files_of
 from convoy.readers import Resident
 
 BATCH = 256
 PAD = 4
-REPEATS = 5
 WORKERS = (0, 1, 2, 4)
-AHEAD = 3 * max(WORKERS)
-"""Batches that are not timed: workers start, and make two each ahead of those that are."""
-SECONDS = 2.0
+BOUND = 8
+CPU = torch.device("cpu")
+
+
+class Count(NamedTuple):
+    """How long is measured."""
+
+    workers: tuple[int, ...] = WORKERS
+    repeats: int = 5
+    seconds: float = 2.0
+    batch: int = BATCH
 
 
 class Photographs(Dataset[tuple[Tensor, int]]):
@@ -70,38 +80,39 @@ def main(result: Path | None) -> int:
         print(f"reading: skipped, needs {CIFAR10.name} in shared/data beside the repository")
         return 0
     with tempfile.TemporaryDirectory(prefix="convoy-bench-") as scratch:
-        found = _measure(Path(scratch))
+        rows = against_loaders(CIFAR10, Path(scratch), Count(), BOUND)
+    for row in rows:
+        row.show()
+    if result:
+        keep(result, "python -m benchmarks.reading RESULT.json", rows)
+    return int(not all(row.holds for row in rows))
+
+
+def against_loaders(
+    data: Path, scratch: Path, count: Count, bound: float | None, device: torch.device = CPU
+) -> list[Row]:
+    """Measure on images `train/<class>/*.jpg`, in a folder or an archive."""
+    found = _measure(data, scratch, count, device)
     ours = statistics.median(found["convoy"])
     peers = {name: statistics.median(rates) for name, rates in found.items() if name != "convoy"}
     peer = max(peers.values())
     detail = {"images a second, medians": {"convoy": ours, **peers}, "all": found}
-    rows = [
-        Row("cifar-10, cropped and mirrored, images a second", ours),
+    return [
+        Row("images cropped and mirrored, images a second", ours),
         Row("the best DataLoader, images a second", peer),
-        Row("times the best DataLoader", ours / peer, 8, True, detail),
+        Row("times the best DataLoader", ours / peer, bound, True, detail),
     ]
-    for row in rows:
-        row.show()
-    if result:
-        told = {
-            "command": "python -m benchmarks.reading RESULT.json",
-            "machine": machine(),
-            "rows": [{**row._asdict(), "holds": row.holds} for row in rows],
-        }
-        result.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    return int(not all(row.holds for row in rows))
 
 
-def _measure(scratch: Path) -> dict[str, list[float]]:
+def _measure(
+    data: Path, scratch: Path, count: Count, device: torch.device
+) -> dict[str, list[float]]:
     """Return images a second of each reader, once a repeat, one after another in each."""
-    with tarfile.open(CIFAR10) as archive:
-        archive.extractall(scratch / "files", filter="data")
-    work = scratch / "work"
-    stages(dataset_of("cifar10", CIFAR10.parent, channels="rgb", image_size=32), work)
-    images, labels = read_split(files_of(work / "prepared"), "train")
-    plain = Batches(Resident(images), labels, BATCH, seed=1)
+    files = prepared(dataset_of("files", data, "rgb", 32), scratch / "work")
+    images, labels = read_split(files, "train")
+    plain = Batches(Resident(images.to(device)), labels.to(device), count.batch, seed=1)
     augmentation = Augmentation(Augment(shift=PAD, flip=True))
-    draws = torch.default_generator
+    draws = torch.Generator(device).manual_seed(1)
 
     def batches() -> Iterator[Any]:
         for pixels, numbers in plain:
@@ -112,30 +123,52 @@ def _measure(scratch: Path) -> dict[str, list[float]]:
             starmap(batches, repeat(()))
         )  # an epoch is over in no time
     }
-    for workers in WORKERS:
-        files = Photographs(scratch / "files" / "train")
-        loader = DataLoader(files, BATCH, shuffle=True, num_workers=workers)
-        readers[f"DataLoader, workers {workers}"] = loader.__iter__
+    photographs = Photographs(_unpacked(data, scratch / "files") / "train")
+    for workers in count.workers:
+        loader = DataLoader(
+            photographs,
+            count.batch,
+            shuffle=True,
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+        )
+        readers[f"DataLoader, workers {workers}"] = partial(_brought, loader, device)
     found: dict[str, list[float]] = {name: [] for name in readers}
     warnings.filterwarnings("ignore", "This DataLoader will create")
-    for _ in range(REPEATS):
+    ahead = 3 * max(count.workers)  # workers start, and make two batches each
+    for _ in range(count.repeats):
         for name, reader in readers.items():
-            found[name].append(_rate(reader()))
+            found[name].append(_rate(reader(), ahead, count.seconds, device))
     return found
 
 
-def _rate(batches: Iterator[Any]) -> float:
-    """Return images a second, by all batches that are done in some seconds."""
-    for _ in range(AHEAD):
+def _unpacked(data: Path, folder: Path) -> Path:
+    if data.is_dir():
+        return data
+    with tarfile.open(data) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def _brought(loader: DataLoader[Any], device: torch.device) -> Iterator[Any]:
+    for images, labels in loader:
+        yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+
+def _rate(batches: Iterator[Any], ahead: int, seconds: float, device: torch.device) -> float:
+    """Return images a second, by all batches that are done in some seconds.
+
+    The first `ahead` are not timed. Within, the device is never waited for.
+    """
+    for _ in range(ahead):
         next(batches)
-    began = time.monotonic()
-    count, passed = 0, 0.0
-    while passed < SECONDS and (batch := next(batches, None)):
+    began = clock(device)
+    count = 0
+    while time.perf_counter() - began < seconds and (batch := next(batches, None)):
         images, labels = batch
         assert images.shape[1:] == (3, 32, 32)
         count += len(labels)
-        passed = time.monotonic() - began
-    return count / passed
+    return count / (clock(device) - began)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def main(arguments: Sequence[str]) -> int:
     wanted = Wanted(device, told.quick, told.compiled, names, told.data.resolve())
     rows, skipped = _measured(wanted, cases or list(CASES))
     for place in places[:1]:
-        command = " ".join(("python -m benchmarks.gpu", *arguments))
+        said = ("RESULT.json" if word == str(place) else Path(word).name for word in arguments)
+        command = " ".join(("python -m benchmarks.gpu", *said))
         keep(place, command, rows, device=_facts(device), skipped=skipped)
     return int(not all(row.holds for row in rows))
 
@@ -72,10 +73,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measured(wanted: Wanted, cases: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
-    # As a training on a GPU has it: kernels are chosen by trying them, and products of float32
-    # matrices are of TF32 where anything is left in float32.
-    torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")
+    if wanted.device.type == "cuda":
+        # Kernels are chosen by trying them, and what is left in float32 is multiplied in TF32.
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
     rows: list[Row] = []
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="convoy-bench-") as scratch:

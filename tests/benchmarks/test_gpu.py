@@ -185,6 +185,8 @@ def test_data_that_is_missing_is_told(tmp_path: Path) -> None:
     assert told["rows"] == []
     assert set(told["skipped"]) == {"reading", "accuracy"}
     assert "none.tar.gz" in told["skipped"]["reading"]
+    said = "reading accuracy --device cpu --data none.tar.gz"
+    assert told["command"] == f"python -m benchmarks.gpu RESULT.json {said}"
 
 
 def test_bounds_are_those_of_a_gpu_and_of_long_steps() -> None:

@@ -32,10 +32,11 @@ def speed94(wanted: Wanted, scratch: Path) -> Iterator[Row | Skipped]:
     """
     name = "resnet18"
     files = _files(wanted, scratch.parent)
-    fast = train(name, _short(FAST, wanted), files, scratch / "fast", wanted.device)
-    yield _accuracy(f"{name}, fast recipe, test accuracy, %", fast, FAST, WANTED)
+    recipe = _short(FAST, wanted, 1)
+    fast = train(name, recipe, files, scratch / "fast", wanted.device)
+    yield _accuracy(f"{name}, fast recipe, test accuracy, %", fast, recipe, WANTED)
     epochs = 2 if wanted.quick else EPOCHS
-    recipe = STANDARD.model_copy(update={"epochs": epochs})
+    recipe = _short(STANDARD.model_copy(update={"epochs": epochs}), wanted, epochs)
     standard = train(name, recipe, files, scratch / "standard", wanted.device)
     epoch = (standard.epochs[-1] - standard.epochs[0]) / (epochs - 1)
     yield Row("an epoch of the standard recipe, s", epoch, detail={"recipe": STANDARD.flat()})
@@ -53,7 +54,7 @@ def accuracy(wanted: Wanted, scratch: Path) -> Iterator[Row | Skipped]:
     """Yield what each guarded network reaches."""
     files = _files(wanted, scratch.parent)
     for name in wanted.only(tuple(GUARDS)):
-        recipe = _short(GUARDS[name], wanted)
+        recipe = _short(GUARDS[name], wanted, 1)
         done = train(name, recipe, files, scratch / name, wanted.device)
         yield _accuracy(f"{name}, test accuracy, %", done, recipe, LEAST[name])
 
@@ -65,8 +66,13 @@ def _files(wanted: Wanted, scratch: Path) -> dict[str, str]:
     return prepared(dataset, scratch / "ingested")
 
 
-def _short(recipe: Recipe, wanted: Wanted) -> Recipe:
-    return recipe.model_copy(update={"epochs": 1}) if wanted.quick else recipe
+def _short(recipe: Recipe, wanted: Wanted, epochs: int) -> Recipe:
+    """Return a recipe of so few epochs and a narrow network where it is only to show that it works.
+
+    Else return it as it is.
+    """
+    quick = {"epochs": epochs, "options": {"width": 0.25}}
+    return recipe.model_copy(update=quick) if wanted.quick else recipe
 
 
 def _accuracy(title: str, done: Trained, recipe: Recipe, least: float) -> Row:

@@ -29,6 +29,7 @@ from convoy.datamodule import Batches
 from convoy.preprocessing import Preprocessing
 from convoy.readers import Resident
 from convoy.recipe import Recipe
+from convoy.training.acceleration import precision
 from convoy.training.callbacks import History, callbacks
 
 CLASSES = 10
@@ -166,6 +167,7 @@ def _fit(
         accelerator=images.device.type,
         devices=1,
         precision="bf16-mixed" if in_half(images.device) else "32-true",
+        benchmark=True,
         max_epochs=case.turns,
         logger=False,
         callbacks=[turns, *callbacks(recipe, scratch / "checkpoints", history)],
@@ -181,8 +183,8 @@ def _fit(
 
 
 def in_half(device: torch.device) -> bool:
-    """Tell whether both sides compute in bfloat16."""
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    """Tell whether both sides compute in bfloat16: as a training does whose recipe says nothing."""
+    return precision(None, device) == "bfloat16"
 
 
 class BareLoop:

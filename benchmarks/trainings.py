@@ -16,7 +16,7 @@ from convoy.datamodule import read_split
 from convoy.files import read_json, write_json
 from convoy.preprocessing import Preprocessing
 from convoy.recipe import Recipe
-from convoy.training.spec import TrainingSpec, history
+from convoy.training.spec import TrainingSpec, finished, history
 
 BATCH = 1000
 """Images at once when a network is tested."""
@@ -29,6 +29,9 @@ class Trained(NamedTuple):
     """Share of the test images that the kept network gets right."""
     epochs: list[float]
     """Seconds from the start of the training to the end of each epoch."""
+    compiled: bool
+    """Whether the network ran compiled at the end."""
+    precision: str
 
 
 def train(
@@ -66,8 +69,10 @@ def train(
         seconds = time.monotonic() - began
     if done.returncode:
         raise SystemExit(f"the training of {name} ended with {done.returncode}:\n{_end(log)}")
+    result = finished(folder)
+    assert result is not None
     epochs = [row["seconds"] for row in history(folder)]
-    return Trained(seconds, accuracy(spec, device), epochs)
+    return Trained(seconds, accuracy(spec, device), epochs, result.compiled, result.precision)
 
 
 def _end(log: Path) -> str:

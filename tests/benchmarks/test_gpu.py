@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from benchmarks.devices import clock, forget_peak, peak
-from benchmarks.gpu import steps, throughput
+from benchmarks.gpu import steps, throughput, training
 from benchmarks.gpu.__main__ import CASES, main
 from benchmarks.gpu.case import Skipped, Wanted
 from benchmarks.gpu.recipes import GUARDS, LEAST
@@ -252,6 +252,15 @@ def test_a_processors_peak_is_that_since_it_was_forgotten() -> None:
     another = torch.ones(32, 2**20)
     assert peak(CPU) - base > another.nbytes / 2
     assert clock(CPU) > before
+
+
+@pytest.mark.parametrize(
+    ("ends", "seconds"),
+    [([7.0], 7.0), ([7.0, 9.0], 7.0), ([7.0, 11.0, 12.0], 4.0), ([7.0, 11.0, 14.0, 15.0], 3.0)],
+    ids=["one", "cut off", "whole", "several"],
+)
+def test_the_shortest_whole_epoch_counts(ends: list[float], seconds: float) -> None:
+    assert training.shortest(ends) == seconds
 
 
 def test_every_guard_has_a_recipe_and_every_case_a_name() -> None:

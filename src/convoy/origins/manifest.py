@@ -75,7 +75,8 @@ def read(raw: Path) -> Iterator[Listed]:
             raise DataRefused(f"cannot read {path} ({error.strerror}): {_mend(raw)}.") from error
         if hashlib.sha256(content).hexdigest()[:16] != name:
             raise DataRefused(f"{path} is damaged: {_mend(raw)}.")
-        rows = csv.reader(io.StringIO(content.decode(), newline=""))
+        # Decoded a few lines at a time: `StringIO` holds four bytes a character of the whole.
+        rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""))
         next(rows)
         for origin, file, label, split, group, digest, size, offset in rows:
             listed = File(origin, file, bytes.fromhex(digest), int(size), label, split, group)

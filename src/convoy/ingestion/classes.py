@@ -1,6 +1,7 @@
 """Which classes a dataset has, and whether each has what training and testing need."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from unicodedata import normalize
 
 from convoy.findings import Finding, counted
@@ -25,10 +26,12 @@ def colliding(names: set[str]) -> list[list[str]]:
 
     Each set is sorted, by Unicode's composed form (NFC) without case.
     """
-    alike: dict[str, list[str]] = {}
-    for name in sorted(names):
-        alike.setdefault(normalize("NFC", name).casefold(), []).append(name)
-    return [together for together in alike.values() if len(together) > 1]
+
+    def folded(name: str) -> str:
+        return normalize("NFC", name).casefold()
+
+    alike = (sorted(group) for _, group in groupby(sorted(names, key=folded), folded))
+    return sorted(together for together in alike if len(together) > 1)
 
 
 def judge(classes: Sequence[str], counts: Counts, checks: Checks, name: str) -> list[Finding]:

@@ -20,14 +20,17 @@ def unique(rows: Sequence[Row], among: Iterable[int]) -> tuple[list[int], list[F
     smallest path. Images with several labels leave altogether: one of them is wrong.
     """
 
-    def precedence(row: int) -> tuple[bytes, int, str, str]:
+    def content(row: int) -> bytes:
+        return rows[row].content
+
+    def precedence(row: int) -> tuple[int, str, str]:
         found = rows[row]
-        return found.content, _PRECEDENCE[found.split], found.path, found.label
+        return _PRECEDENCE[found.split], found.path, found.label
 
     kept: list[int] = []
     findings: list[Finding] = []
-    for _, group in groupby(sorted(among, key=precedence), lambda row: rows[row].content):
-        together = list(group)
+    for _, group in groupby(sorted(among, key=content), content):
+        together = sorted(group, key=precedence)
         copies = [rows[row] for row in together]
         labels = sorted({copy.label for copy in copies})
         if len(labels) > 1:

@@ -8,7 +8,8 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -107,53 +108,10 @@ def _write(
     draft: Path,
 ) -> Checked:
     store = Store(draft, dataset, former)
-    rows: list[Row] = []
-    numbers: list[int] = []
-    findings: list[Finding] = []
-    # Of copies whose files are of another format than the one whose image is kept.
-    formats: dict[bytes, str] = {}
-    entries = describe(dataset.source).read(dataset, raw)
-    for image in decoded(entries, dataset, store.of_file.__contains__):
-        if isinstance(image, Finding):
-            findings.append(image)
-            continue
-        source = image.source
-        file = b"" if isinstance(source.image, np.ndarray) else source.image.digest
-        if isinstance(image, Known):
-            number = store.of_file[file]
-        else:
-            number = store.add(image, file)
-            if image.format != store.known[number].format:
-                formats[file] = image.format
-        stored = store.known[number]
-        size = (stored.width, stored.height)
-        named = (source.path, sys.intern(source.label))
-        rows.append(Row(*named, stored.content, file, *size, source.split, source.group))
-        numbers.append(number)
-        progress.images(len(rows))
-    store.flush()
+    rows, numbers, findings = _gather(store, dataset, raw)
     near = _near(store, numbers, checks.near)
-    forms = (
-        formats.get(row.file) or store.known[n].format for row, n in zip(rows, numbers, strict=True)
-    )
-    findings.extend(_misnamed(rows, forms))
     checked = check(rows, near, findings, dataset, checks, name)
-    splits: list[Split | None] = [None] * len(rows)
-    for place, split in checked.kept:
-        splits[place] = split
-    # Of each image the row that stands for it: the one that was kept, where there is one.
-    chosen = dict(zip(numbers, range(len(rows)), strict=True))
-    chosen.update((numbers[place], place) for place, _ in checked.kept)
-
-    def described(number: int) -> Stored:
-        known = store.known[number]
-        if (place := chosen.get(number)) is None:
-            return known
-        path, label, *_, group = rows[place]
-        return known._replace(path=path, label=label, split=splits[place], group=group)
-
-    store.tidy(chosen.keys())
-    store.write_tables(described)
+    _write_tables(store, rows, numbers, checked.kept)
     train = (numbers[place] for place, split in checked.kept if split == "train")
     mean, std = moments(store.batches(train), dataset.channels)
     # A refused dataset has a report, but no version.
@@ -177,7 +135,65 @@ def _write(
     return checked
 
 
-def _near(store: Store, numbers: list[int], similarity: float) -> NDArray[np.int64]:
+def _gather(
+    store: Store, dataset: Dataset, raw: Path
+) -> tuple[list[Row], Sequence[int], list[Finding]]:
+    """Have the store hold all images; return their rows with their numbers, and what is wrong."""
+    rows: list[Row] = []
+    numbers = array("q")
+    findings: list[Finding] = []
+    # Of copies whose files are of another format than the one whose image is kept.
+    formats: dict[bytes, str] = {}
+    entries = describe(dataset.source).read(dataset, raw)
+    for image in decoded(entries, dataset, store.of_file.__contains__):
+        if isinstance(image, Finding):
+            findings.append(image)
+            continue
+        source = image.source
+        file = b"" if isinstance(source.image, np.ndarray) else source.image.digest
+        if isinstance(image, Known):
+            number = store.of_file[file]
+        else:
+            number = store.add(image, file)
+            if image.format != store.known[number].format:
+                formats[file] = image.format
+        stored = store.known[number]
+        size = (stored.width, stored.height)
+        named = (source.path, sys.intern(source.label))
+        rows.append(Row(*named, stored.content, file, *size, source.split, source.group))
+        numbers.append(number)
+        progress.images(len(rows))
+    store.complete()
+    forms = (
+        formats.get(row.file) or store.known[n].format for row, n in zip(rows, numbers, strict=True)
+    )
+    findings.extend(_misnamed(rows, forms))
+    return rows, numbers, findings
+
+
+def _write_tables(
+    store: Store, rows: list[Row], numbers: Sequence[int], kept: list[tuple[int, Split]]
+) -> None:
+    """Write what is known of each image, and in which split it is. All held for it goes after."""
+    splits: list[Split | None] = [None] * len(rows)
+    for place, split in kept:
+        splits[place] = split
+    # Of each image the row that stands for it: the one that was kept, where there is one.
+    chosen = dict(zip(numbers, range(len(rows)), strict=True))
+    chosen.update((numbers[place], place) for place, _ in kept)
+
+    def described(number: int) -> Stored:
+        known = store.known[number]
+        if (place := chosen.get(number)) is None:
+            return known
+        path, label, *_, group = rows[place]
+        return known._replace(path=path, label=label, split=splits[place], group=group)
+
+    store.tidy(chosen.keys())
+    store.write_tables(described)
+
+
+def _near(store: Store, numbers: Sequence[int], similarity: float) -> NDArray[np.int64]:
     """Return the row numbers of near-duplicates; one row stands for all copies of an image."""
     rows = np.fromiter(dict(zip(numbers, range(len(numbers)), strict=True)).values(), np.int64)
     if not len(rows):
@@ -187,7 +203,7 @@ def _near(store: Store, numbers: list[int], similarity: float) -> NDArray[np.int
 
 
 def _digest(
-    dataset: Dataset, checked: Checked, rows: list[Row], numbers: list[int], store: Store
+    dataset: Dataset, checked: Checked, rows: list[Row], numbers: Sequence[int], store: Store
 ) -> str:
     """Return the sha256 of all that a training sees of a version."""
     found = hashlib.sha256(

@@ -50,7 +50,6 @@ class Store:
         # Where each image is: which of the names, and its row. Arrays, for there are millions.
         self._shards = array("i")
         self._rows = array("i")
-        self._signatures: list[NDArray[np.int8]] = []
         form = (dataset.image_size, dataset.image_size, COUNT[dataset.channels])
         full = max(1, SHARD_BYTES // math.prod(form))
         self._waiting: list[int] = []
@@ -69,7 +68,6 @@ class Store:
             return
         for kind in shards.KINDS:
             _link(Path(former[f"shards/{name}{kind}"]), self.folder / f"{name}{kind}")
-        self._signatures.append(shard.signatures)
         self._names.append(name)
         for row, stored in enumerate(shard.stored):
             self._number(stored, len(self._names) - 1, row)
@@ -116,13 +114,19 @@ class Store:
         self._names.append(name)
         for row, number in enumerate(self._waiting):
             self._shards[number], self._rows[number] = len(self._names) - 1, row
-        self._signatures.append(marks.copy())
         self._waiting = []
+
+    def complete(self) -> None:
+        """Write what waits; nothing is added any more, so what `add` looks up is forgotten."""
+        self.flush()
+        self.numbers.clear()
+        self.of_file.clear()
 
     @property
     def signatures(self) -> NDArray[np.int8]:
         """(numbers, 64), after `flush` and before `tidy`."""
-        return np.concatenate([*self._signatures, np.empty((0, near.SIZE), np.int8)])
+        each = (shards.open_signatures(self.folder / f"{name}.near.npy") for name in self._names)
+        return np.concatenate([*each, np.empty((0, near.SIZE), np.int8)])
 
     def batches(self, numbers: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
         """Yield the pixels of images, (n, side, side, C), a few at a time and shard by shard."""

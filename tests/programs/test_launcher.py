@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from convoy.errors import ConvoyError, DataRefused, NotReproducible
+from convoy.errors import ConvoyError, DataRefused, NotReproducible, Stopped
 from convoy.programs.launcher import Launcher
 
 MODULE = "tests.programs.examples"
@@ -22,7 +22,7 @@ Events = list[dict[str, Any]]
 
 @pytest.fixture(autouse=True)
 def _importable(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(repository))
+    monkeypatch.setenv("PYTHONPATH", f"{repository / 'src'}{os.pathsep}{repository}")
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_fault_of_ours_is_named_and_its_traceback_kept(
     [
         (signal.SIGKILL, r"was killed, likely because memory ran out \(signal 9\)"),
         (signal.SIGSEGV, r"crashed \(signal 11\)"),
-        (signal.SIGTERM, r"asked to stop \(signal 15\)"),
+        (signal.SIGTERM, r"^stopped; the same command goes on from here\.$"),
     ],
 )
 def test_a_program_that_died_is_reported_and_the_next_one_runs(
@@ -119,6 +119,33 @@ def test_a_program_that_died_is_reported_and_the_next_one_runs(
     with pytest.raises(ConvoyError, match=said):
         run(launcher, tmp_path / "log", do="die", signal=int(number))
     assert run(launcher, tmp_path / "log", do="answer", number=3) == {"square": 9}
+
+
+def test_a_program_that_was_asked_to_end_was_stopped_and_did_not_fail(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    with pytest.raises(Stopped):
+        run(launcher, tmp_path / "log", do="die", signal=int(signal.SIGTERM))
+
+
+def test_a_signal_to_all_processes_is_left_to_the_owner(launcher: Launcher, tmp_path: Path) -> None:
+    assert run(launcher, tmp_path / "log", do="answer", number=2) == {"square": 4}
+    launcher._parent.terminate()
+    assert run(launcher, tmp_path / "log", do="answer", number=3) == {"square": 9}
+
+
+def test_an_interrupted_owner_has_its_program_end_at_once(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    pids: list[int] = []
+
+    def follow(event: dict[str, Any]) -> None:
+        pids.append(event["pid"])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launcher.run(MODULE, {"do": "sleep"}, tmp_path / "log", follow)
+    assert gone(pids[0]), "though the launcher is still open"
 
 
 @pytest.mark.parametrize("code", [0, 3])

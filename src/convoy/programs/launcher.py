@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,13 +13,15 @@ from types import TracebackType
 from typing import Any
 
 from convoy import errors
-from convoy.errors import ConvoyError
+from convoy.errors import ConvoyError, Stopped
 from convoy.programs.entry import Emit
 from convoy.project import Project
 
 PRELOADED = ("convoy.training.fit", "convoy.evaluation.program")
 
-_SIGNALS = {9: "killed, likely because memory ran out", 15: "asked to stop", 11: "crashed"}
+STOPPED = "stopped; the same command goes on from here."
+
+_SIGNALS = {9: "killed, likely because memory ran out", 11: "crashed"}
 
 
 class Launcher:
@@ -69,14 +72,23 @@ class Launcher:
         Raises what the program refused, and `ConvoyError` where it died without a result: an exit
         code of 0 alone proves nothing.
         """
-        assert self._parent.stdin and self._parent.stdout
+        assert self._parent.stdin
         request = {"module": module, "spec": spec, "log": str(log)}
-        result: dict[str, Any] | None = None
         try:
             self._parent.stdin.write(json.dumps(request) + "\n")
             self._parent.stdin.flush()
         except BrokenPipeError:
             raise ConvoyError(f"{module} could not start; see {self._log}.") from None
+        try:
+            return self._follow(module, log, emit)
+        except BaseException as error:
+            if not isinstance(error, Exception):  # Ctrl-C: ends while others close their things
+                self._parent.stdin.close()
+            raise
+
+    def _follow(self, module: str, log: Path, emit: Emit) -> dict[str, Any]:
+        assert self._parent.stdout
+        result: dict[str, Any] | None = None
         refusal: ConvoyError | None = None
         for event in map(_parse, self._parent.stdout):
             match event.get("event"):
@@ -90,6 +102,8 @@ class Launcher:
                     raise refusal
                 case "ended" if result is not None:
                     return result
+                case "ended" if event["code"] == -signal.SIGTERM:
+                    raise Stopped(STOPPED)
                 case "ended":
                     raise ConvoyError(f"{module} {_ending(event['code'])}; see {log}.")
                 case "ready" | None:

@@ -49,6 +49,7 @@ def serve(modules: list[str]) -> None:
 
 
 def _child(request: dict[str, Any], events: TextIO, parent: int) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     os.setpgid(0, 0)
     die_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
@@ -69,5 +70,8 @@ def _end(pid: int, sentinel: int) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's to handle
+    # Ctrl-C and SIGTERM, which may go to all processes at once, are the owner's to handle. Blocked,
+    # not ignored: a program that is asked to end as soon as it was forked has to hear of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     serve(sys.argv[1:])

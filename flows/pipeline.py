@@ -5,17 +5,20 @@ import sys
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
 from convoy import outcome
 from convoy.pipeline.release import finish
 from convoy.pipeline.session import Session
+from convoy.pipeline.training import trained
 from convoy.plan import make_plan
 from convoy.project import Project
 from flows import crashed
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.promote import gate, promote, register
+from flows.stopping import STOPS, cancelled
 from flows.train import train
 
 
@@ -25,7 +28,7 @@ def pipeline(
     architectures: list[str] | None = None,
     overrides: list[str] | None = None,
     strict: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, Any] | State[Any]:
     """Run the whole pipeline, or say that nothing has changed.
 
     Args:
@@ -37,18 +40,44 @@ def pipeline(
     plan = make_plan(Project.find(), dataset, architectures or (), overrides or (), strict)
     if kept := outcome.unchanged(plan):
         return kept.model_dump()
-    with Session(plan, str(flow_run.id)) as work:
-        crashed.settle(work.dead_flow_runs)
-        ingest(work)
-        for architecture in plan.architectures:
-            train(work, architecture)
-            evaluate(work, architecture)
-        registered = register(work)
-        verdict = gate(work, registered)
-        alias = promote(work, registered, verdict)
-        result = finish(work, registered, verdict, alias)
+    try:
+        with Session(plan, str(flow_run.id)) as work:
+            _train_each(work)
+            registered = register(work)
+            verdict = gate(work, registered)
+            alias = promote(work, registered, verdict)
+            result = finish(work, registered, verdict, alias)
+    except STOPS as stop:
+        return cancelled(stop)
     outcome.keep(plan, result)
     return result.model_dump()
+
+
+@flow(name="training")
+def training(
+    dataset: str | None = None,
+    architectures: list[str] | None = None,
+    overrides: list[str] | None = None,
+    strict: bool = False,
+) -> dict[str, Any] | State[Any]:
+    """Train and evaluate as the pipeline does, with its arguments; register and promote nothing."""
+    plan = make_plan(Project.find(), dataset, architectures or (), overrides or (), strict)
+    try:
+        with Session(plan, str(flow_run.id), releases=False) as work:
+            _train_each(work)
+            result = trained(work)
+            work.close(work.run_id)
+    except STOPS as stop:
+        return cancelled(stop)
+    return result.model_dump()
+
+
+def _train_each(work: Session) -> None:
+    crashed.settle(work.dead_flow_runs)
+    ingest(work)
+    for architecture in work.plan.architectures:
+        train(work, architecture)
+        evaluate(work, architecture)
 
 
 if __name__ == "__main__":

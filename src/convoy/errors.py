@@ -49,7 +49,7 @@ class ParityFailed(ConvoyError):
 
 
 class Stopped(ConvoyError):
-    """A run that a person ended with Ctrl-C; the code is the shell's own."""
+    """A run that Ctrl-C or SIGTERM ended; the code is the shell's own for the former."""
 
     exit_code = 130
 

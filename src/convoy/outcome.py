@@ -31,8 +31,8 @@ class Row(BaseModel):
     microseconds_per_image: float
 
 
-class Outcome(BaseModel):
-    """The whole run, as `convoy run` shows it and `--json` prints it."""
+class Trained(BaseModel):
+    """What `convoy train` shows and `--json` prints."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,6 +41,13 @@ class Outcome(BaseModel):
     experiment_id: str
     run_id: str
     rows: list[Row]
+    flags: list[str] = []
+    """Why the dataset version could not be had again elsewhere; empty if all is well."""
+
+
+class Outcome(Trained):
+    """The whole run, as `convoy run` shows it and `--json` prints it."""
+
     model: str
     version: str
     alias: str
@@ -53,8 +60,6 @@ class Outcome(BaseModel):
     """Of `seconds`, those inside the fits of this run."""
     samples: str
     """A folder with some test images as files, to try predictions on."""
-    flags: list[str] = []
-    """Why the dataset version could not be had again elsewhere; empty if all is well."""
 
 
 def run_key(plan: Plan) -> str:

@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from convoy.outcome import Outcome
+from convoy.outcome import Outcome, Trained
 
 if TYPE_CHECKING:
     from convoy.comparison import Comparison
@@ -25,9 +25,7 @@ def show_outcome(console: Console, outcome: Outcome, compare: str, unchanged: bo
             "[bold]Nothing to do:[/] code, settings and data are those of the last run. "
             "Its results:\n"
         )
-    console.print(_table(outcome))
-    for flag in outcome.flags:
-        console.print(Text(f"Note on the dataset version: {flag}.", style="yellow"), soft_wrap=True)
+    _show_rows(console, outcome)
     console.print(_verdict(outcome))
     if not unchanged:
         overhead = outcome.seconds - outcome.fit_seconds
@@ -41,9 +39,21 @@ def show_outcome(console: Console, outcome: Outcome, compare: str, unchanged: bo
     console.print(compare, markup=False, soft_wrap=True)
 
 
-def _table(outcome: Outcome) -> Table:
-    version = outcome.dataset_version.removesuffix(".dir")[:12]
-    title = f"{outcome.dataset}, version {version}"
+def show_trained(console: Console, trained: Trained) -> None:
+    """Print the table of trainings that no gate has judged."""
+    _show_rows(console, trained)
+    console.print("Nothing was registered: `convoy run` lets the gate judge what it trains.")
+
+
+def _show_rows(console: Console, trained: Trained) -> None:
+    console.print(_table(trained))
+    for flag in trained.flags:
+        console.print(Text(f"Note on the dataset version: {flag}.", style="yellow"), soft_wrap=True)
+
+
+def _table(trained: Trained) -> Table:
+    version = trained.dataset_version.removesuffix(".dir")[:12]
+    title = f"{trained.dataset}, version {version}"
     table = new_table(title)
     table.add_column("architecture", no_wrap=True)
     heads = (
@@ -57,8 +67,8 @@ def _table(outcome: Outcome) -> Table:
     )
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
-    best = max(row.val_accuracy for row in outcome.rows)
-    for row in outcome.rows:
+    best = max(row.val_accuracy for row in trained.rows)
+    for row in trained.rows:
         table.add_row(
             row.architecture + (" [cyan]=[/]" if row.kept else ""),
             f"{row.val_accuracy * 100:.1f}",
@@ -70,7 +80,7 @@ def _table(outcome: Outcome) -> Table:
             _digits(row.microseconds_per_image),
             style="bold" if row.val_accuracy == best else "",
         )
-    if any(row.kept for row in outcome.rows):
+    if any(row.kept for row in trained.rows):
         table.caption = "= nothing that decides it had changed: kept, not trained again"
         table.caption_justify = "left"
     return table

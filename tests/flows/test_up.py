@@ -15,7 +15,9 @@ from typing import Any
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 
+from convoy.training.checkpoints import resumable
 from tests.flows.conftest import NewProject
 from tests.terminal import convoy, environment
 
@@ -72,6 +74,37 @@ def up(new_project: NewProject) -> Iterator[Up]:
             process.communicate(timeout=60)
 
 
+def _trigger(up: Up, *overrides: str) -> str:
+    (deployment,) = up.ask(f"{up.prefect}/api/deployments/filter", {})
+    parameters = {"architectures": ["mlp"], "overrides": overrides}
+    body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+    address = f"{up.prefect}/api/deployments/{deployment['id']}/create_flow_run"
+    return str(up.ask(address, body)["id"])
+
+
+def _end(up: Up, run: str) -> str:
+    """Wait until a flow run has ended; return its last state."""
+    states: list[str] = []
+
+    def ended() -> bool:
+        states.append(up.ask(f"{up.prefect}/api/flow_runs/{run}")["state"]["type"])
+        return states[-1] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+    _wait(ended, 150)
+    return states[-1]
+
+
+def _told(up: Up, run: str, words: str) -> bool:
+    """Whether Prefect's log of a flow run has these words."""
+    logs = {"logs": {"flow_run_id": {"any_": [run]}}}
+    lines = up.ask(f"{up.prefect}/api/logs/filter", logs)
+    return any(words in line["message"] for line in lines)
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / "result.json").is_file()
+
+
 def _wait(condition: Any, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while True:
@@ -96,31 +129,33 @@ def test_both_pages_answer_and_the_next_nights_are_scheduled(up: Up) -> None:
 
 
 def test_a_trigger_runs_the_pipeline_and_both_servers_know_of_it(up: Up) -> None:
-    (deployment,) = up.ask(f"{up.prefect}/api/deployments/filter", {})
-    body = {"parameters": {"architectures": ["mlp"]}, "state": {"type": "SCHEDULED"}}
-    address = f"{up.prefect}/api/deployments/{deployment['id']}/create_flow_run"
-    run = up.ask(address, body)["id"]
-    states: list[str] = []
-
-    def ended() -> bool:
-        states.append(up.ask(f"{up.prefect}/api/flow_runs/{run}")["state"]["type"])
-        return states[-1] in ("COMPLETED", "FAILED", "CRASHED")
-
-    _wait(ended, 150)
-    assert states[-1] == "COMPLETED"
+    run = _trigger(up)
+    assert _end(up, run) == "COMPLETED"
     compared = convoy(up.root, "compare", "--json")
     assert compared.code == 0, compared.err
     (found,) = compared.json()["runs"]
     tags = up.ask(f"{up.mlflow}/api/2.0/mlflow/runs/get?run_id={found['run_id']}")
     stamps = {tag["key"]: tag["value"] for tag in tags["run"]["data"]["tags"]}
     assert stamps["convoy.flow_run"] == run
-    logs = {"logs": {"flow_run_id": {"any_": [run]}}}
+    _wait(lambda: _told(up, run, "train mlp: epoch 4/4"), 30)
 
-    def told() -> bool:
-        lines = up.ask(f"{up.prefect}/api/logs/filter", logs)
-        return any("train mlp: epoch 4/4" in line["message"] for line in lines)
 
-    _wait(told, 30)
+def test_cancelling_in_prefect_ends_the_training_which_the_next_run_goes_on_with(up: Up) -> None:
+    run = _trigger(up, "recipes.mlp.epochs=400")
+    _wait(lambda: _told(up, run, "train mlp: epoch 3/400"), 90)
+    family = psutil.Process(up.process.pid).children(recursive=True)
+    programs = [one for one in family if "convoy.programs.preloaded" in one.cmdline()]
+    assert len(programs) == 2, "the preloaded parent and the training"
+    body = {"state": {"type": "CANCELLING"}}
+    up.ask(f"{up.prefect}/api/flow_runs/{run}/set_state", body)
+    assert _end(up, run) == "CANCELLED"
+    _, alive = psutil.wait_procs(programs, timeout=30)
+    assert not alive
+    (folder,) = (f for f in (up.root / ".convoy" / "runs").iterdir() if not _is_finished(f))
+    assert resumable(folder / "checkpoints")
+    client = MlflowClient(f"sqlite:///{up.root / '.convoy' / 'mlflow.db'}")
+    found = client.search_runs(["1"], f"tags.`convoy.flow_run` = '{run}'")
+    assert [one.info.status for one in found] == ["KILLED", "KILLED"]
 
 
 def test_ctrl_c_ends_every_process_of_it(up: Up) -> None:

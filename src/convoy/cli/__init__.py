@@ -22,6 +22,7 @@ app = typer.Typer(
 
 for command in (
     pipeline.run,
+    pipeline.train,
     pipeline.compare,
     registered.models,
     registered.promote,

@@ -1,50 +1,47 @@
-"""`convoy run | compare | up`: the pipeline, and what came of it."""
+"""`convoy run | train | compare | up`: the pipeline, and what came of it."""
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convoy.cli.terminal import Json, plan_of, print_json, project
-from convoy.errors import GateRefused, Stopped
+from convoy.errors import GateRefused
 
 if TYPE_CHECKING:
-    from convoy.outcome import Outcome
     from convoy.plan import Plan
+
+Dataset = Annotated[str | None, typer.Option(help="An entry of params.yaml.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for this run alone.")]
+Deterministic = Annotated[
+    bool, typer.Option(help="Train with operations that give the same bits each time.")
+]
 
 
 def run(
-    dataset: Annotated[str | None, typer.Option(help="An entry of params.yaml.")] = None,
+    dataset: Dataset = None,
     architectures: Annotated[
         str | None, typer.Option(help="Names with commas between, or all.")
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=VALUE for this run alone.")
-    ] = None,
+    settings: Settings = None,
     strict: Annotated[
         bool, typer.Option(help="Refuse a dataset version that is not committed and pushed.")
     ] = False,
-    deterministic: Annotated[
-        bool, typer.Option(help="Train with operations that give the same bits each time.")
-    ] = False,
+    deterministic: Deterministic = False,
     as_json: Json = False,
 ) -> None:
     """Run the whole pipeline: ingest, train, evaluate, register, gate, promote."""
-    from convoy import outcome, versions
+    from convoy import outcome
     from convoy.addresses import compare_address, mlflow_interface
     from convoy.plan import make_plan
 
     here = project()
     chosen = [name.strip() for name in architectures.split(",")] if architectures else []
-    changed = [*(settings or []), *(["run.deterministic=true"] if deterministic else [])]
-    plan = make_plan(here, dataset, chosen, changed, strict)
+    plan = make_plan(here, dataset, chosen, _changed(settings, deterministic), strict)
     kept = outcome.unchanged(plan)
-    if kept is None:
-        # refused here, before anything is started
-        plan.check_recipes()
-        versions.check(here, plan.dataset)
-    result = kept or _run(plan, changed)
+    result = kept or outcome.Outcome.model_validate(_run(plan, "pipeline"))
     runs = [row.run_id for row in result.rows]
     address = compare_address(mlflow_interface(), result.experiment_id, runs)
     if as_json:
@@ -60,15 +57,47 @@ def run(
         raise GateRefused(f"the gate refused {result.model} version {result.version}; {still}.")
 
 
-def _run(plan: "Plan", settings: list[str]) -> "Outcome":
+def train(
+    architecture: Annotated[str, typer.Argument(help="A name of `convoy architectures`.")],
+    dataset: Dataset = None,
+    settings: Settings = None,
+    deterministic: Deterministic = False,
+    as_json: Json = False,
+) -> None:
+    """Train and evaluate one architecture as `run` does; register and promote nothing."""
+    from convoy.outcome import Trained
+    from convoy.plan import make_plan
+
+    plan = make_plan(project(), dataset, [architecture], _changed(settings, deterministic))
+    result = Trained.model_validate(_run(plan, "training"))
+    if as_json:
+        print_json(result.model_dump())
+    else:
+        from rich.console import Console
+
+        from convoy.tables import show_trained
+
+        show_trained(Console(), result)
+
+
+def _changed(settings: list[str] | None, deterministic: bool) -> list[str]:
+    return [*(settings or []), *(["run.deterministic=true"] if deterministic else [])]
+
+
+def _run(plan: "Plan", flow: str) -> Any:
+    """Run one of the flows of `flows.pipeline`; return what it returns."""
     from rich.console import Console
 
+    from convoy import versions
+    from convoy.cli.stopping import stoppable
     from convoy.display import progress
 
+    # refused here, before anything is started
+    plan.check_recipes()
+    versions.check(plan.project, plan.dataset)
     # The display shows what happens and `main` the error that ends a run; Prefect's pages keep all.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    with progress(Console(stderr=True)):
-        from convoy.outcome import Outcome
+    with stoppable(), progress(Console(stderr=True)):
         from convoy.prefect_server import PrefectServer
         from convoy.programs.launcher import start_launcher, warm
 
@@ -79,15 +108,11 @@ def _run(plan: "Plan", settings: list[str]) -> "Outcome":
             server = PrefectServer(plan.project.state / "prefect-server.log")
         with start_launcher(plan.project) as launcher:
             warm.set(launcher)
-            from flows.pipeline import pipeline
-
+            flows = import_module("flows.pipeline")
             if server:
                 server.wait()
-            try:
-                found = pipeline(plan.dataset, list(plan.architectures), settings, plan.strict)
-            except KeyboardInterrupt:
-                raise Stopped("stopped; the same command goes on from here.") from None
-    return Outcome.model_validate(found)
+            named = plan.dataset, list(plan.architectures), list(plan.overrides), plan.strict
+            return getattr(flows, flow)(*named)
 
 
 def compare(

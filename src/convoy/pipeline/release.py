@@ -14,7 +14,7 @@ from convoy.errors import ConvoyError
 from convoy.evaluation.significance import mcnemar
 from convoy.outcome import Outcome
 from convoy.pipeline.session import Session, Training
-from convoy.pipeline.training import record_of, row_of
+from convoy.pipeline.training import record_of, row_of, trained
 from convoy.progress import Step, report
 from convoy.promotion import Verdict
 
@@ -116,11 +116,7 @@ def finish(work: Session, registered: Registration, verdict: Verdict, alias: str
     """Close the pipeline's run and say what came of it."""
     champion = registry.by_alias(work.client, work.plan.data.model, registry.CHAMPION)
     outcome = Outcome(
-        dataset=work.plan.dataset,
-        dataset_version=work.version.hash,
-        experiment_id=work.experiment,
-        run_id=work.run_id,
-        rows=[row_of(training) for training in work.trainings.values()],
+        **dict(trained(work)),
         model=work.plan.data.model,
         version=registered.version,
         alias=alias,
@@ -130,7 +126,6 @@ def finish(work: Session, registered: Registration, verdict: Verdict, alias: str
         seconds=time.monotonic() - work.began,
         fit_seconds=work.fit_seconds,
         samples=str(_write_samples(work)),
-        flags=list(work.version.flags),
     )
     chosen = row_of(best(work))
     metrics = {

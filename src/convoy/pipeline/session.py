@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from convoy import promotion, registry, store, tracking, versions
-from convoy.errors import ConvoyError, NotReproducible
+from convoy.errors import ConvoyError, NotReproducible, Stopped
 from convoy.evaluation.metrics import Evaluation
 from convoy.ingestion.render import write_page
 from convoy.plan import Plan
@@ -40,10 +40,12 @@ class Training:
 class Session:
     """One run of the pipeline on one project; a second one at the same time is refused."""
 
-    def __init__(self, plan: Plan, flow_run: str) -> None:
+    def __init__(self, plan: Plan, flow_run: str, releases: bool = True) -> None:
+        """Of a run that `releases`, the best training is registered and judged."""
         self.plan = plan
         self.project = plan.project
         self.flow_run = flow_run
+        self.releases = releases
         self.run_id = ""
         self.fit_seconds = 0.0
         self.trainings: dict[str, Training] = {}
@@ -68,7 +70,8 @@ class Session:
                 promotion.settle(self.client, self.plan.data.model)
             self._resources = opened.pop_all()
         trained = [f"train {name}" for name in self.plan.architectures]
-        report(Planned(("ingest", *trained, "register", "gate")))
+        release = ("register", "gate") if self.releases else ()
+        report(Planned(("ingest", *trained, *release)))
         return self
 
     def __exit__(
@@ -79,7 +82,8 @@ class Session:
     ) -> None:
         try:
             if kind is not None:
-                status = "FAILED" if issubclass(kind, Exception) else "KILLED"
+                failed = issubclass(kind, Exception) and not issubclass(kind, Stopped)
+                status = "FAILED" if failed else "KILLED"
                 for run_id in self.open_runs:
                     tracking.close(self.client, run_id, status)
         finally:
@@ -102,7 +106,8 @@ class Session:
             self.flow_run,
         )
         if not self.run_id:  # a retry of this task goes on in the run that is open
-            name = time.strftime("pipeline %Y-%m-%d %H:%M:%S")
+            kind = "pipeline" if self.releases else "training"
+            name = time.strftime(f"{kind} %Y-%m-%d %H:%M:%S")
             self.run_id = tracking.open_pipeline(self.client, self.experiment, name, self.stamps)
             self.open_runs.append(self.run_id)
             tracking.log_file(self.client, self.run_id, self._page(), "dataset")

@@ -9,7 +9,7 @@ from convoy.errors import ConvoyError
 from convoy.evaluation.figures import confusion_figure, curves_figure
 from convoy.evaluation.metrics import Evaluation
 from convoy.fine_tuning import normalisation
-from convoy.outcome import Row
+from convoy.outcome import Row, Trained
 from convoy.pipeline.session import Session, Training
 from convoy.progress import Epoch, Step, report
 from convoy.recipe import Recipe
@@ -213,4 +213,16 @@ def row_of(training: Training) -> Row:
         multiply_adds=training.cost["multiply_adds"],
         seconds=training.result.seconds,
         microseconds_per_image=training.cost["microseconds_per_image"],
+    )
+
+
+def trained(work: Session) -> Trained:
+    """Return what came of the trainings."""
+    return Trained(
+        dataset=work.plan.dataset,
+        dataset_version=work.version.hash,
+        experiment_id=work.experiment,
+        run_id=work.run_id,
+        rows=[row_of(training) for training in work.trainings.values()],
+        flags=list(work.version.flags),
     )

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from convoy.cli import data, networks, pipeline, registered
+from convoy.cli import data, networks, pipeline, registered, sweeps
 from convoy.errors import ConvoyError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 
 for command in (
     pipeline.run,
+    sweeps.sweep,
     pipeline.compare,
     registered.models,
     registered.promote,

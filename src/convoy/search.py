@@ -26,6 +26,12 @@ WAIT = 60
 """Seconds that one thread waits for another's write."""
 KEY = "key"
 """What a trial is told apart by beside its number: the key of its training."""
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+"""How a trial may have ended, the best first."""
 
 
 class Tried:

@@ -12,7 +12,7 @@ import typer
 from convoy.cli import app, data
 from tests.terminal import convoy, environment
 
-HEAVY = ("torch", "pytorch_lightning", "lightning", "mlflow", "prefect", "pandas", "dvc", "numpy")
+HEAVY = "torch pytorch_lightning lightning mlflow prefect optuna pandas dvc numpy".split()
 
 
 def commands(group: typer.Typer) -> list[str]:

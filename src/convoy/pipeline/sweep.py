@@ -6,22 +6,18 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-
-from optuna.trial import FrozenTrial, TrialState
+from typing import TYPE_CHECKING
 
 from convoy import tracking
 from convoy.pipeline.session import Session
 from convoy.plan import Plan
 from convoy.programs.launcher import Launcher, start_worker
 from convoy.progress import Step, report
-from convoy.search import KEY, Search, open_search
+from convoy.search import KEY, STATES, Search, open_search
 from convoy.sweep_outcome import SweepOutcome, TrialRow, override, run_overrides, study_key
 
-STATES = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-}
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 
 class Sweep(Session):
@@ -129,14 +125,14 @@ def finish(work: Sweep) -> SweepOutcome:
     return outcome
 
 
-def _place(work: Sweep, trial: FrozenTrial) -> tuple[int, float, int]:
+def _place(work: Sweep, trial: "FrozenTrial") -> tuple[int, float, int]:
     """Return what trials are ordered by: state, then value, the best first."""
     value = 0.0 if trial.value is None else trial.value
     state = list(STATES).index(trial.state)
     return (state, value if work.sweep.by_loss else -value, trial.number)
 
 
-def _row(trial: FrozenTrial) -> TrialRow:
+def _row(trial: "FrozenTrial") -> TrialRow:
     kept = {name: value for name, value in trial.user_attrs.items() if name != KEY}
     state = STATES[trial.state]
     return TrialRow.model_validate(

@@ -6,12 +6,12 @@ from pydantic import ValidationError
 
 from convoy import tracking
 from convoy.errors import ConvoyError, RecipeFailed, Stopped, UsageError
-from convoy.pipeline.sweep import STATES, Sweep
+from convoy.pipeline.sweep import Sweep
 from convoy.pipeline.training import figures_of, fit, tags_of
 from convoy.programs.launcher import Launcher
 from convoy.progress import Step, report
 from convoy.recipe import Recipe
-from convoy.search import KEY, Tried
+from convoy.search import KEY, STATES, Tried
 from convoy.space import with_values
 from convoy.training.spec import TrainingResult, finished, history, training_key
 

@@ -12,7 +12,17 @@ import typer
 from convoy.cli import app, data
 from tests.terminal import convoy, environment
 
-HEAVY = "torch pytorch_lightning lightning mlflow prefect optuna pandas dvc numpy".split()
+HEAVY = [
+    "torch",
+    "pytorch_lightning",
+    "lightning",
+    "mlflow",
+    "prefect",
+    "optuna",
+    "pandas",
+    "dvc",
+    "numpy",
+]
 
 
 def commands(group: typer.Typer) -> list[str]:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("pipeline", "ingestion", "reading", "augmentation", "step", "mnist")
+BENCHMARKS = ("pipeline", "ingestion", "reading", "augmentation", "acceleration", "step", "mnist")
 
 commands = ([sys.executable, "-m", f"benchmarks.{name}"] for name in BENCHMARKS)
 sys.exit(max([subprocess.run(command, check=False).returncode for command in commands]))

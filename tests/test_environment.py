@@ -18,3 +18,7 @@ def test_where_trainings_run_is_said_by_the_environment() -> None:
     assert found == [None, "disk", "device"] and environment.reader({}) is None
     with pytest.raises(UsageError, match="CONVOY_READER is 'ram': it is device, disk, or not set"):
         environment.reader({"CONVOY_READER": "ram"})
+    chosen = [environment.compiled({"CONVOY_COMPILE": told}) for told in ("", "yes", "no")]
+    assert chosen == [None, True, False] and environment.compiled({}) is None
+    with pytest.raises(UsageError, match="CONVOY_COMPILE is 'maybe': it is yes, no, or not set"):
+        environment.compiled({"CONVOY_COMPILE": "maybe"})

@@ -1,6 +1,7 @@
 """The LightningModule around a network: the one training step that all architectures share."""
 
 import math
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -65,6 +66,8 @@ class Classifier(pl.LightningModule):
         )
         # Convolutions on a CPU run on channels-last memory anyway; this spares them the copies.
         self.network = cast(nn.Module, network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        self.compiled: Callable[[Tensor], Any] | None = None
+        """What runs the network in training instead, on whole batches."""
         weights = torch.tensor(class_weights) if class_weights else None
         self.criterion = nn.CrossEntropyLoss(weights, label_smoothing=self.recipe.label_smoothing)
         self.evaluation_criterion = nn.CrossEntropyLoss()
@@ -82,7 +85,9 @@ class Classifier(pl.LightningModule):
             draws = torch.cuda.default_generators[images.device.index]
         # Not `torch.manual_seed`, which without a GPU keeps a stack trace of each call.
         draws.manual_seed(seed_of(self.seed, self.current_epoch, index, self.global_rank))
-        return self.augmentation(images, labels, draws, self.num_classes)
+        # Levels have eight bits, as many as bfloat16 keeps of what it rounds.
+        with torch.autocast(images.device.type, enabled=False):
+            return self.augmentation(images, labels, draws, self.num_classes)
 
     def on_train_start(self) -> None:
         self._freeze()
@@ -99,12 +104,18 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         images, targets = self.augmented(batch, index)
-        outputs = self.network(self.preprocessing.normalise(images))
+        outputs = self._run(self.preprocessing.normalise(images))
         loss = self.architecture.loss(outputs, targets, self.criterion)
         self.losses.add(index, loss, len(images))
         share = cast(Batches, self.trainer.train_dataloader).share(index)
         # The mean gradient of a batch's parts is then that of all its images.
         return loss if share == 1 else loss * share
+
+    def _run(self, images: Tensor) -> Any:
+        # A compiler would begin anew for the smaller batch at the end of an epoch.
+        whole = len(images) * self.trainer.accumulate_grad_batches == self.recipe.batch_size
+        run = self.compiled if self.compiled is not None and whole else self.network
+        return run(images)
 
     def on_validation_epoch_start(self) -> None:
         self.score = Score()

@@ -68,6 +68,17 @@ def reader(environ: Mapping[str, str] = os.environ) -> Literal["device", "disk"]
             raise UsageError(f"CONVOY_READER is {told!r}: it is device, disk, or not set.")
 
 
+def compiled(environ: Mapping[str, str] = os.environ) -> bool | None:
+    """Return whether trainings may try a compiled network; None leaves it to the device."""
+    match environ.get("CONVOY_COMPILE", ""):
+        case "yes" | "no" as told:
+            return told == "yes"
+        case "":
+            return None
+        case told:
+            raise UsageError(f"CONVOY_COMPILE is {told!r}: it is yes, no, or not set.")
+
+
 def served(project: Project) -> str | None:
     """Return the Prefect API of a `convoy up` that is running here, if it answers."""
     found = read_json(project.state / "up.json")

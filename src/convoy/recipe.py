@@ -11,6 +11,8 @@ from pydantic import ConfigDict, Field, model_validator
 from convoy.augmentation.settings import Augment
 from convoy.section import Section, Share
 
+Precision = Literal["float32", "bfloat16"]
+
 
 class Weights(Section):
     """The published weights that a network starts from, and how it is tuned from there."""
@@ -47,6 +49,8 @@ class Recipe(Section):
     """Norm that the gradient may have."""
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Parts that a batch is taken in, one after another, where it does not fit the memory."""
+    precision: Precision | None = None
+    """What products are computed in: bfloat16 on a GPU that has it, else float32, if absent."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of the moving average of the weights, which is what is validated and kept."""
     patience: Annotated[int, Field(ge=1)] | None = None

@@ -79,6 +79,7 @@ def fit(
         weights=_weights(work, recipe),
         devices=environment.devices(),
         reader=environment.reader(),
+        compiled=environment.compiled(),
     )
     folder.mkdir(exist_ok=True)
     logged = tracking.epochs_logged(work.client, run_id)
@@ -201,6 +202,9 @@ def tags_of(result: TrainingResult) -> dict[str, str]:
     """Return the tags that a finished training leaves with its run."""
     return {
         "convoy.weights_sha256": result.weights_sha256,
+        "convoy.device": result.device,
+        "convoy.precision": result.precision,
+        "convoy.compiled": str(result.compiled),
         "convoy.reader": result.reader,
         "convoy.parts": str(result.parts),
         tracking.ENDED: result.ended,

@@ -21,7 +21,7 @@ from convoy.fine_tuning import normalisation
 from convoy.losses import Diverged
 from convoy.programs.entry import Emit
 from convoy.recipe import Recipe
-from convoy.training import checkpoints, ranks
+from convoy.training import acceleration, checkpoints, ranks
 from convoy.training.callbacks import History, callbacks
 from convoy.training.checkpoints import Saved
 from convoy.training.divergence import explained
@@ -114,6 +114,12 @@ def _fit(spec: TrainingSpec, parts: int, emit: Emit) -> TrainingResult:
     if spec.weights and resumed is None:
         load(classifier.network, spec.architecture, Path(spec.weights))
     history = History(folder / "metrics.jsonl", _epochs(resumed), emit)
+    gpu = spec.device != "cpu" and torch.cuda.is_available()
+    device = torch.device("cuda" if gpu else "cpu")
+    precision = acceleration.precision(recipe.precision, device)
+    chosen = callbacks(recipe, folder / "checkpoints", history)
+    if acceleration.compiling(spec.compiled, device, spec.deterministic):
+        chosen.append(acceleration.Compiling(lambda text: emit({"event": "note", "text": text})))
     trainer = pl.Trainer(
         accelerator="auto" if spec.device == "auto" else spec.device,
         devices=spec.devices,
@@ -122,9 +128,11 @@ def _fit(spec: TrainingSpec, parts: int, emit: Emit) -> TrainingResult:
         max_epochs=recipe.epochs,
         accumulate_grad_batches=parts,
         gradient_clip_val=recipe.clip,
+        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
         deterministic=spec.deterministic,
+        benchmark=not spec.deterministic,  # all batches but the last have one shape
         logger=False,
-        callbacks=callbacks(recipe, folder / "checkpoints", history),
+        callbacks=chosen,
         plugins=[checkpoints.Generations()],
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -141,7 +149,13 @@ def _fit(spec: TrainingSpec, parts: int, emit: Emit) -> TrainingResult:
     if trainer.interrupted:
         raise Stopped(stopped)
     reader = cast(Batches, trainer.train_dataloader).reader.kind
-    told = {"device": str(trainer.strategy.root_device), "reader": reader, "parts": parts}
+    told = {
+        "device": str(trainer.strategy.root_device),
+        "precision": precision,
+        "compiled": classifier.compiled is not None,
+        "reader": reader,
+        "parts": parts,
+    }
     return _finish(spec, classifier, history.rows, told)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from convoy import digests
 from convoy.architectures import module_of
 from convoy.files import read_json
-from convoy.recipe import Recipe
+from convoy.recipe import Precision, Recipe
 
 
 class TrainingSpec(BaseModel):
@@ -34,6 +34,8 @@ class TrainingSpec(BaseModel):
     """How many devices train together, a process each."""
     reader: Literal["device", "disk"] | None = None
     """Where images are read from; None lets their size and the free memory decide."""
+    compiled: bool | None = None
+    """Whether a compiled network may be tried; None leaves it to what was measured of devices."""
     deterministic: bool = False
     """Whether only operations are used that give the same bits each time."""
 
@@ -75,6 +77,10 @@ class TrainingResult(BaseModel):
     seconds: float
     """Inside the fit, all its resumed parts together."""
     device: str
+    precision: Precision
+    """What products were computed in."""
+    compiled: bool
+    """Whether the network ran compiled at the end."""
     reader: Literal["device", "disk"]
     """Where images were read from."""
     parts: int

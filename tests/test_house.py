@@ -51,7 +51,15 @@ def test_dvc_prepares_again_where_code_that_decides_it_has_changed() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     given = [Path(path) for path in stages["prepare"]["do"]["deps"][1:]]
     plumbing = {"digests", "downloads", "errors", "files", "mirrors", "progress", "project"}
-    plumbing |= {"architectures", "augmentation", "published", "recipe", "section", "settings"}
+    plumbing |= {
+        "architectures",
+        "augmentation",
+        "published",
+        "recipe",
+        "section",
+        "settings",
+        "space",
+    }
     sources = [f"convoy.sources.{path.stem}" for path in (ROOT / "src/convoy/sources").glob("*.py")]
     for name in digests.closure("convoy.ingestion.__main__", *sources):
         parts = name.split(".")

@@ -113,6 +113,22 @@ def test_a_run_that_was_cut_off_before_its_params_gets_them_when_it_goes_on(
     assert run.inputs is not None and len(run.inputs.dataset_inputs) == 1
 
 
+def test_a_sweep_is_found_again_by_its_key_and_its_trials_have_names(
+    store: tuple[Project, MlflowClient, str],
+) -> None:
+    _, client, experiment = store
+    sweep = tracking.open_sweep(client, experiment, "s", "sweep mlp", STAMPS)
+    tracking.close(client, sweep, "KILLED")
+    assert tracking.open_sweep(client, experiment, "s", "sweep mlp", STAMPS) == sweep
+    assert status(client, sweep) == "RUNNING"
+    assert tracking.open_sweep(client, experiment, "other", "sweep mlp", STAMPS) != sweep
+    values = ("t", "mlp", RECIPE, 1, STAMPS, "mlp trial 3")
+    trial = tracking.open_training(client, experiment, sweep, *values)
+    run = client.get_run(trial)
+    assert tracking.run_name(run) == "mlp trial 3"
+    assert run.data.tags["mlflow.parentRunId"] == sweep
+
+
 def test_settling_ends_the_runs_of_dead_owners_and_keeps_those_of_the_living(
     store: tuple[Project, MlflowClient, str],
 ) -> None:

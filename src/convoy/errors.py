@@ -48,6 +48,10 @@ class ParityFailed(ConvoyError):
     exit_code = 6
 
 
+class RecipeFailed(ConvoyError):
+    """A training that its recipe makes impossible, where another recipe may succeed."""
+
+
 class Stopped(ConvoyError):
     """A run that Ctrl-C or SIGTERM ended; the code is the shell's own for the former."""
 

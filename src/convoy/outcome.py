@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from convoy import architectures, digests, versions
 from convoy.errors import ConvoyError
 from convoy.files import read_json, write_json
-from convoy.ingestion.fetch import is_stale
+from convoy.ingestion import fetch
 from convoy.plan import Plan
 
 
@@ -94,7 +94,7 @@ def unchanged(plan: Plan) -> Outcome | None:
         return None
     outcome = Outcome.model_validate(receipt["outcome"])
     champion = _champion(plan)
-    if champion is None or set(outcome.flags) - {versions.UNCOMMITTED} or _is_stale(plan):
+    if champion is None or set(outcome.flags) - {versions.UNCOMMITTED} or is_stale(plan):
         return None
     committed = versions.is_committed(plan.project, plan.dataset)
     flags = [] if committed else [versions.UNCOMMITTED]
@@ -103,13 +103,13 @@ def unchanged(plan: Plan) -> Outcome | None:
     return outcome.model_copy(update={"champion": champion, "flags": flags})
 
 
-def _is_stale(plan: Plan) -> bool:
+def is_stale(plan: Plan) -> bool:
     """Tell whether something new is where the images come from; so it is if nobody answers."""
     if plan.data.version:
         return False
     try:
         origins = plan.project.origins(plan.data.origins)
-        return is_stale(plan.data, origins, plan.project.memory(plan.dataset))
+        return fetch.is_stale(plan.data, origins, plan.project.memory(plan.dataset))
     except ConvoyError:
         return True
 

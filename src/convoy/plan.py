@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from convoy import architectures
 from convoy.project import Project
+from convoy.recipe import Recipe
 from convoy.settings import Dataset, Settings, load
 from convoy.sources import describe
 
@@ -28,13 +29,16 @@ class Plan:
         Raises `UsageError` with the mend. Torch loads if a recipe has options or weights.
         """
         for name in self.architectures:
-            recipe = self.settings.recipe(name)
-            recipe.augment.check(self.data.channels)
-            architectures.check_options(name, recipe.options)
-            if recipe.weights:
-                from convoy import fine_tuning
+            self.check_recipe(name, self.settings.recipe(name))
 
-                fine_tuning.check(name, self.data.channels, self.data.image_size)
+    def check_recipe(self, name: str, recipe: Recipe) -> None:
+        """Refuse what an architecture cannot do of a recipe, as `check_recipes` does."""
+        recipe.augment.check(self.data.channels)
+        architectures.check_options(name, recipe.options)
+        if recipe.weights:
+            from convoy import fine_tuning
+
+            fine_tuning.check(name, self.data.channels, self.data.image_size)
 
     @property
     def data(self) -> Dataset:

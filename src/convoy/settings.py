@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_va
 from convoy.errors import UsageError, nearest
 from convoy.recipe import Recipe
 from convoy.section import Section, Share
+from convoy.space import Sweep
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -88,6 +89,7 @@ class Settings(Section):
     datasets: dict[Name, Dataset]
     checks: Checks
     recipes: dict[str, Recipe]
+    sweeps: dict[str, Sweep] = Field(default_factory=dict)
     gate: Gate
 
     @model_validator(mode="after")
@@ -95,9 +97,15 @@ class Settings(Section):
         known = (info.context or {})["architectures"]
         if "default" not in self.recipes:
             raise ValueError("recipes has no 'default', which serves whoever has no recipe.")
-        for name in (*self.run.architectures, *(n for n in self.recipes if n != "default")):
+        own = (name for name in self.recipes if name != "default")
+        for name in (*self.run.architectures, *own, *self.sweeps):
             if name not in known:
                 raise ValueError(f"unknown architecture {name!r}: {nearest(name, known)}")
+        for name, sweep in self.sweeps.items():
+            try:
+                sweep.check(self.recipe(name))
+            except ValueError as error:
+                raise ValueError(f"sweeps.{name}.{error}") from None
         return self
 
     def dataset(self, name: str) -> Dataset:
@@ -110,6 +118,16 @@ class Settings(Section):
 
     def recipe(self, architecture: str) -> Recipe:
         return self.recipes.get(architecture, self.recipes["default"])
+
+    def sweep(self, architecture: str) -> Sweep:
+        """Return what a sweep of this architecture tries. Raises `UsageError` where nothing is."""
+        if architecture not in self.sweeps:
+            there = f"; it has those of {', '.join(self.sweeps)}" if self.sweeps else ""
+            raise UsageError(
+                f"params.yaml says nothing of a sweep of {architecture!r}{there}: write a section "
+                f"sweeps.{architecture} with trials, parallel and space."
+            )
+        return self.sweeps[architecture]
 
 
 def load(file: Path, architectures: Collection[str], overrides: Collection[str] = ()) -> Settings:

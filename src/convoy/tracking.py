@@ -1,4 +1,4 @@
-"""Runs in MLflow: one experiment a dataset, a parent run a pipeline, a child run a training.
+"""Runs in MLflow: one experiment a dataset, a parent run a pipeline or sweep, a child a training.
 
 Every run carries three stamps: the Git commit (and whether the tree was dirty), the dataset's DVC
 hash, the Prefect flow run. A run is found again by its key, because clients retry and at-least-once
@@ -47,6 +47,7 @@ FLAGGED = "convoy.dataset_flagged"
 FLOW_RUN = "convoy.flow_run"
 ARCHITECTURE = "convoy.architecture"
 TRAININGS = "convoy.trainings"
+ENDED = "convoy.ended"
 OWNER = "convoy.owner"
 
 
@@ -112,6 +113,19 @@ def open_pipeline(client: MlflowClient, experiment_id: str, name: str, stamps: S
     return str(run.info.run_id)
 
 
+def open_sweep(
+    client: MlflowClient, experiment_id: str, key: str, name: str, stamps: Stamps
+) -> str:
+    """Start the parent run of a sweep, or go on in the one that was cut off."""
+    if run := find(client, experiment_id, key):
+        _reopen(client, run)
+    else:
+        tags = {**stamps.tags(), KEY: key, OWNER: _owner()}
+        run = client.create_run(experiment_id, run_name=name, tags=tags)
+    _log_dataset(client, run.info.run_id, stamps, "sweep")
+    return str(run.info.run_id)
+
+
 def find(client: MlflowClient, experiment_id: str, key: str) -> Run | None:
     """Return the first run of this key, if there is one."""
     found = client.search_runs(
@@ -129,11 +143,14 @@ def open_training(
     recipe: Mapping[str, Any],
     seed: int,
     stamps: Stamps,
+    name: str = "",
 ) -> str:
-    """Start the run of a training, or go on in the one that was cut off."""
+    """Start the run of a training, or go on in the one that was cut off.
+
+    A new one is named after its architecture where it has no `name` of its own.
+    """
     if run := find(client, experiment_id, key):
-        client.update_run(run.info.run_id, status="RUNNING")
-        client.set_tag(run.info.run_id, OWNER, _owner())
+        _reopen(client, run)
     else:
         tags = {
             **stamps.tags(),
@@ -142,7 +159,7 @@ def open_training(
             OWNER: _owner(),
             MLFLOW_PARENT_RUN_ID: parent,
         }
-        run = client.create_run(experiment_id, run_name=architecture, tags=tags)
+        run = client.create_run(experiment_id, run_name=name or architecture, tags=tags)
     # Again for a run that is there: a kill may have come between it and these.
     params = {"architecture": architecture, "seed": seed, **recipe}
     client.log_batch(
@@ -150,6 +167,11 @@ def open_training(
     )
     _log_dataset(client, run.info.run_id, stamps, "training")
     return str(run.info.run_id)
+
+
+def _reopen(client: MlflowClient, run: Run) -> None:
+    client.update_run(run.info.run_id, status="RUNNING")
+    client.set_tag(run.info.run_id, OWNER, _owner())
 
 
 def _log_dataset(client: MlflowClient, run_id: str, stamps: Stamps, context: str) -> None:

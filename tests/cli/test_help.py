@@ -12,7 +12,17 @@ import typer
 from convoy.cli import app, data
 from tests.terminal import convoy, environment
 
-HEAVY = ("torch", "pytorch_lightning", "lightning", "mlflow", "prefect", "pandas", "dvc", "numpy")
+HEAVY = [
+    "torch",
+    "pytorch_lightning",
+    "lightning",
+    "mlflow",
+    "prefect",
+    "optuna",
+    "pandas",
+    "dvc",
+    "numpy",
+]
 
 
 def commands(group: typer.Typer) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from convoy.errors import ConvoyError, DataRefused, NotReproducible, Stopped
-from convoy.programs.launcher import Launcher
+from convoy.programs.launcher import Launcher, share_of_cores
 
 MODULE = "tests.programs.examples"
 
@@ -222,6 +222,58 @@ def test_closing_the_launcher_right_after_a_request_ends_the_program(tmp_path: P
             time.sleep(delay)
             began = time.monotonic()
         assert time.monotonic() - began < 5
+
+
+def test_a_program_that_is_asked_to_end_does_and_another_follows(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    """It is asked from its own events, as a sweep does."""
+    for _ in range(3):
+        events: Events = []
+
+        def follow(event: dict[str, Any], events: Events = events) -> None:
+            events.append(event)
+            launcher.stop()
+
+        with pytest.raises(ConvoyError, match=r"asked to stop \(signal 15\)"):
+            launcher.run(MODULE, {"do": "sleep"}, tmp_path / "log", follow)
+        assert gone(events[0]["pid"])
+        assert run(launcher, tmp_path / "log", do="answer", number=3) == {"square": 9}
+
+
+def test_asking_a_program_that_has_just_ended_harms_neither_it_nor_the_next(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    launcher.stop()
+    assert run(launcher, tmp_path / "log", do="answer", number=2) == {"square": 4}
+    launcher.stop()
+    launcher.stop()
+    assert run(launcher, tmp_path / "log", do="answer", number=3) == {"square": 9}
+
+
+def test_closing_a_launcher_ends_what_another_thread_runs_in_it(tmp_path: Path) -> None:
+    with Launcher(log=tmp_path / "parent.log") as launcher:
+        pid = started(launcher, tmp_path / "log", do="sleep")
+        launcher.close()
+        assert gone(pid)
+        with pytest.raises(ConvoyError, match="could not start"):
+            run(launcher, tmp_path / "log", do="answer", number=1)
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "shares"),
+    [
+        ([0, 1], 1, ["{0},{1}"]),
+        ([0, 1], 2, ["{0}", "{1}"]),
+        ([0, 1], 3, ["{0}", "{1}", "{0}"]),
+        ([0, 2, 5, 7, 8], 2, ["{0},{2}", "{5},{7}"]),
+    ],
+    ids=str,
+)
+def test_workers_share_the_cores(cores: list[int], workers: int, shares: list[str]) -> None:
+    given = [share_of_cores(place, workers, cores) for place in range(workers)]
+    assert [found["OMP_PLACES"] for found in given] == shares
+    assert {found["OMP_NUM_THREADS"] for found in given} == {str(shares[0].count("{"))}
 
 
 @pytest.mark.slow

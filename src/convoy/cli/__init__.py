@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from convoy.cli import data, networks, pipeline, registered
+from convoy.cli import data, networks, pipeline, registered, sweeps
 from convoy.errors import ConvoyError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 for command in (
     pipeline.run,
     pipeline.train,
+    sweeps.sweep,
     pipeline.compare,
     registered.models,
     registered.promote,

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
@@ -54,14 +54,13 @@ class Session:
         """Prefect's runs whose process is gone, for the flow to end."""
         self._resources = ExitStack()
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> Self:
         self.plan.check_recipes()
         self.project.create_state()
         with ExitStack() as opened:
             opened.enter_context(_alone(self.project.state))
             self.project.clear_scratch()
-            self.launcher = warm.get() or opened.enter_context(start_launcher(self.project))
-            self.began = self.launcher.began
+            self._start_programs(opened)
             self.client = store.connect(self.project)
             self.experiment = store.experiment(self.client, self.project, self.plan.dataset)
             dead = tracking.settle(self.client, self.experiment)
@@ -69,9 +68,7 @@ class Session:
             if self.plan.data.model in registry.names(self.client):
                 promotion.settle(self.client, self.plan.data.model)
             self._resources = opened.pop_all()
-        trained = [f"train {name}" for name in self.plan.architectures]
-        release = ("register", "gate") if self.releases else ()
-        report(Planned(("ingest", *trained, *release)))
+        report(Planned(("ingest", *self._steps())))
         return self
 
     def __exit__(
@@ -89,8 +86,23 @@ class Session:
         finally:
             self._resources.close()
 
+    def _start_programs(self, opened: ExitStack) -> None:
+        self.launcher = warm.get() or opened.enter_context(start_launcher(self.project))
+        self.began = self.launcher.began
+
+    def _steps(self) -> tuple[str, ...]:
+        """Return the steps after ingestion."""
+        trained = (f"train {name}" for name in self.plan.architectures)
+        return (*trained, "register", "gate") if self.releases else tuple(trained)
+
+    def _open_run(self) -> str:
+        """Open the run of this whole; return its id."""
+        kind = "pipeline" if self.releases else "training"
+        name = time.strftime(f"{kind} %Y-%m-%d %H:%M:%S")
+        return tracking.open_pipeline(self.client, self.experiment, name, self.stamps)
+
     def ingest(self) -> str:
-        """Bring the dataset up to date; open the pipeline's run. Return the dataset version."""
+        """Bring the dataset up to date; open the run of this whole. Return the dataset version."""
         report(Step("ingest", "running"))
         self.version = versions.ingest(self.project, self.plan.dataset)
         self.manifest = self.version.manifest
@@ -106,9 +118,7 @@ class Session:
             self.flow_run,
         )
         if not self.run_id:  # a retry of this task goes on in the run that is open
-            kind = "pipeline" if self.releases else "training"
-            name = time.strftime(f"{kind} %Y-%m-%d %H:%M:%S")
-            self.run_id = tracking.open_pipeline(self.client, self.experiment, name, self.stamps)
+            self.run_id = self._open_run()
             self.open_runs.append(self.run_id)
             tracking.log_file(self.client, self.run_id, self._page(), "dataset")
             if self.version.flags:

@@ -1,6 +1,7 @@
 """The tasks that train and evaluate an architecture, and what MLflow is told of them."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from convoy.evaluation.metrics import Evaluation
 from convoy.fine_tuning import normalisation
 from convoy.outcome import Row, Trained
 from convoy.pipeline.session import Session, Training
+from convoy.programs.launcher import Launcher
 from convoy.progress import Epoch, Step, report
 from convoy.recipe import Recipe
 from convoy.training.spec import TrainingResult, TrainingSpec, finished, history, training_key
@@ -46,14 +48,25 @@ def train(work: Session, architecture: str) -> str:
         work.stamps,
     )
     work.open_runs.append(run_id)
-    result = _fit(work, architecture, recipe, folder, run_id)
+    result = fit(work, work.launcher, step, architecture, recipe, folder, run_id)
     work.trainings[architecture] = Training(architecture, key, folder, run_id, False, result)
     return run_id
 
 
-def _fit(
-    work: Session, architecture: str, recipe: Recipe, folder: Path, run_id: str
+def fit(
+    work: Session,
+    launcher: Launcher,
+    step: str,
+    architecture: str,
+    recipe: Recipe,
+    folder: Path,
+    run_id: str,
+    watch: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> TrainingResult:
+    """Train in a program of its own, its epochs logged to a run; `watch` is told of each.
+
+    Raises what the program refused, and `ConvoyError` where it left no whole result.
+    """
     spec = TrainingSpec(
         architecture=architecture,
         recipe=recipe,
@@ -80,13 +93,14 @@ def _fit(
 
     def follow(row: dict[str, Any]) -> None:
         if row["event"] == "note":
-            report(Step(f"train {architecture}", "running", row["text"]))
+            report(Step(step, "running", row["text"]))
             return
         log(row)
+        watch(row)
         left = row["seconds"] / row["epoch"] * (row["epochs"] - row["epoch"])
         report(
             Epoch(
-                f"train {architecture}",
+                step,
                 row["epoch"],
                 row["epochs"],
                 row["metrics"]["train/loss"],
@@ -96,9 +110,9 @@ def _fit(
         )
 
     output = folder / "log.txt"
-    found = work.launcher.run("convoy.training.fit", spec.model_dump(), output, follow)
-    for row in history(folder):
-        log(row)  # those that a crash kept from MLflow
+    found = launcher.run("convoy.training.fit", spec.model_dump(), output, follow)
+    for row in history(folder):  # those that a crash kept from MLflow
+        log(row)
     result = TrainingResult.model_validate(found)
     if finished(folder) != result:
         raise ConvoyError(f"the training of {architecture} left no whole result in {folder}.")
@@ -144,10 +158,7 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
         "cost/parameters": training.cost["parameters"],
         "cost/multiply_adds": training.cost["multiply_adds"],
         "cost/microseconds_per_image": training.cost["microseconds_per_image"],
-        "cost/training_seconds": training.result.seconds,
-        "best/epoch": training.result.best_epoch,
-        "best/val_loss": training.result.val_loss,
-        "best/val_accuracy": training.result.val_accuracy,
+        **figures_of(training.result),
     }
     metrics = {**training.evaluation.metrics("test"), **cost}
     tracking.log_metrics(work.client, training.run_id, metrics)
@@ -171,19 +182,33 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
         f"`{work.stamps.commit}`, then `convoy run --dataset {work.plan.dataset} "
         f"--architectures {training.architecture}{overrides}`."
     )
-    tags = {
-        "convoy.weights_sha256": training.result.weights_sha256,
-        "convoy.device": training.result.device,
-        "convoy.precision": training.result.precision,
-        "convoy.compiled": str(training.result.compiled),
-        "convoy.reader": training.result.reader,
-        "convoy.parts": str(training.result.parts),
-        "convoy.ended": training.result.ended,
-        EVALUATION: key,
-    }
+    tags = {**tags_of(training.result), EVALUATION: key}
     tracking.describe(work.client, training.run_id, note, tags)
     if not training.kept:
         work.close(training.run_id)
+
+
+def figures_of(result: TrainingResult) -> dict[str, float]:
+    """Return the metrics that a finished training leaves with its run."""
+    return {
+        "cost/training_seconds": result.seconds,
+        "best/epoch": result.best_epoch,
+        "best/val_loss": result.val_loss,
+        "best/val_accuracy": result.val_accuracy,
+    }
+
+
+def tags_of(result: TrainingResult) -> dict[str, str]:
+    """Return the tags that a finished training leaves with its run."""
+    return {
+        "convoy.weights_sha256": result.weights_sha256,
+        "convoy.device": result.device,
+        "convoy.precision": result.precision,
+        "convoy.compiled": str(result.compiled),
+        "convoy.reader": result.reader,
+        "convoy.parts": str(result.parts),
+        tracking.ENDED: result.ended,
+    }
 
 
 def record_of(work: Session, architecture: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -24,17 +25,27 @@ STOPPED = "stopped; the same command goes on from here."
 _SIGNALS = {9: "killed, likely because memory ran out", 11: "crashed"}
 
 
+# Bound threads do not stall on few cores: without it a step can take 10 times as long.
+ALL_CORES = {"OMP_PROC_BIND": "true"}
+
+
 class Launcher:
     """One preloaded parent; programs run in it one after another.
 
     It starts at once and imports in the background, so that whoever needs it soon waits less.
     """
 
-    def __init__(self, *preload: str, log: Path, scratch: Path | None = None) -> None:
+    def __init__(
+        self,
+        *preload: str,
+        log: Path,
+        scratch: Path | None = None,
+        threads: Mapping[str, str] = ALL_CORES,
+    ) -> None:
+        """`threads` are the variables that say how many threads there are, and on which cores."""
         self.began = time.monotonic()
         self._log = log
-        # Bound threads do not stall on few cores: without it a step can take 10 times as long.
-        environ = {"OMP_PROC_BIND": "true", **os.environ}
+        environ = {**threads, **os.environ}
         if scratch:
             # The checkpoints' own file system: Lightning writes here first, then moves, and a move
             # between two file systems can be cut off in the middle.
@@ -60,11 +71,27 @@ class Launcher:
         trace: TracebackType | None,
     ) -> None:
         """End the parent and whatever still runs in it."""
-        assert self._parent.stdin and self._parent.stdout
+        assert self._parent.stdout
+        self.close()
+        self._parent.stdout.close()
+
+    def close(self) -> None:
+        """End the parent and whatever still runs in it; another thread's `run` raises then."""
+        assert self._parent.stdin
         with suppress(BrokenPipeError):  # what could not be sent to a parent that was killed
             self._parent.stdin.close()
         self._parent.wait()
-        self._parent.stdout.close()
+
+    def stop(self) -> None:
+        """Ask the running program to end, as SIGTERM does; `run` goes on until it has.
+
+        For the `emit` of that program. It is killed where it does not end, and keeps its result
+        where it has ended meanwhile.
+        """
+        assert self._parent.stdin
+        with suppress(BrokenPipeError):  # it has ended with its parent, as `run` will say
+            self._parent.stdin.write('{"stop": true}\n')
+            self._parent.stdin.flush()
 
     def run(self, module: str, spec: dict[str, Any], log: Path, emit: Emit) -> dict[str, Any]:
         """Run a program to its end; its events go to `emit`, what it prints to `log`.
@@ -73,11 +100,11 @@ class Launcher:
         code of 0 alone proves nothing.
         """
         assert self._parent.stdin
-        request = {"module": module, "spec": spec, "log": str(log)}
+        request = json.dumps({"module": module, "spec": spec, "log": str(log)})
         try:
-            self._parent.stdin.write(json.dumps(request) + "\n")
+            self._parent.stdin.write(request + "\n")
             self._parent.stdin.flush()
-        except BrokenPipeError:
+        except (BrokenPipeError, ValueError):  # the latter where another thread has closed it
             raise ConvoyError(f"{module} could not start; see {self._log}.") from None
         try:
             return self._follow(module, log, emit)
@@ -135,3 +162,28 @@ warm: ContextVar[Launcher | None] = ContextVar("warm", default=None)
 def start_launcher(project: Project) -> Launcher:
     """Start the preloaded parent of trainings and evaluations."""
     return Launcher(*PRELOADED, log=project.state / "programs.log", scratch=project.scratch)
+
+
+def start_worker(project: Project, place: int, workers: int) -> Launcher:
+    """Start the preloaded parent of trainings that run beside those of other workers."""
+    log, threads = project.state / "programs.log", share_of_cores(place, workers, _cores())
+    return Launcher(PRELOADED[0], log=log, scratch=project.scratch, threads=threads)
+
+
+def share_of_cores(place: int, workers: int, cores: Sequence[int]) -> dict[str, str]:
+    """Return the variables that give a worker its share of the cores, at least one.
+
+    Its threads are bound to that share: bound to the machine's first cores, as without naming any,
+    all workers would share those.
+    """
+    count = max(1, len(cores) // workers)
+    begin = place * count % len(cores)
+    places = ",".join(f"{{{core}}}" for core in cores[begin : begin + count])
+    return {**ALL_CORES, "OMP_NUM_THREADS": str(count), "OMP_PLACES": places}
+
+
+def _cores() -> list[int]:
+    """Return the numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))

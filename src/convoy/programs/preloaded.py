@@ -2,7 +2,8 @@
 
 It spares each training some seconds of imports. It reads requests (JSON lines) on standard input
 and passes the children's events on to standard output, each request's end as {"event": "ended"}.
-When standard input closes, because its owner is done or was killed, whatever still runs is ended.
+A request {"stop": true} asks the program that runs to end, and is nothing where none runs. When
+standard input closes, because its owner is done or was killed, whatever still runs is ended.
 
 Started by `Launcher`, as `python -m convoy.programs.preloaded MODULE ...`.
 """
@@ -15,7 +16,8 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import wait
-from typing import Any, TextIO
+from multiprocessing.process import BaseProcess
+from typing import Any, BinaryIO, TextIO, cast
 
 from convoy.programs.entry import print_event, run
 from convoy.programs.guarded import die_with_parent
@@ -32,16 +34,19 @@ def serve(modules: list[str]) -> None:
         import_module(module)
     print_event({"event": "ready"}, events)
     context = multiprocessing.get_context("fork")
-    while line := sys.stdin.readline():
+    # Unbuffered: a request that had been read ahead could not be waited for.
+    requests = cast(BinaryIO, os.fdopen(os.dup(0), "rb", buffering=0))
+    while line := requests.readline():
         request = json.loads(line)
+        if "stop" in request:
+            continue  # its program ended by itself meanwhile
         child = context.Process(target=_child, args=(request, events, os.getpid()))
         child.start()
         assert child.pid is not None
         # Both sides say so, whoever comes first: the group must be there before it is ended.
         with suppress(OSError):
             os.setpgid(child.pid, child.pid)
-        if sys.stdin.fileno() in wait([child.sentinel, sys.stdin.fileno()]):
-            _end(child.pid, child.sentinel)
+        if not _follow(child, requests):
             return
         child.join()
         events.write("\n")  # should the child have been killed in the middle of a line
@@ -59,6 +64,17 @@ def _child(request: dict[str, Any], events: TextIO, parent: int) -> None:
         os.dup2(log.fileno(), 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.exit(run(request["module"], request["spec"], lambda event: print_event(event, events)))
+
+
+def _follow(child: BaseProcess, requests: BinaryIO) -> bool:
+    """Wait until a child has ended; have it end where it is asked to. Return False at the end."""
+    assert child.pid is not None
+    while requests.fileno() in wait([child.sentinel, requests.fileno()]):
+        asked = requests.readline()
+        _end(child.pid, child.sentinel)
+        if not asked:
+            return False
+    return True
 
 
 def _end(pid: int, sentinel: int) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from convoy.classifier import Classifier
 from convoy.datamodule import DataModule
-from convoy.errors import ConvoyError
+from convoy.errors import ConvoyError, RecipeFailed
 from convoy.files import write_json
 from convoy.losses import Diverged
 from convoy.training.spec import TrainingSpec
@@ -44,7 +44,7 @@ def explained(
         },
     )
     clip = "" if spec.recipe.clip else ", or set clip to 1"
-    return ConvoyError(
+    return RecipeFailed(
         f"the loss of {spec.architecture} is {error.loss:g} in batch {error.index + 1} of epoch "
         f"{epoch + 1}, whose images are in {folder}: if they are as they should be, lower "
         f"learning_rate in params.yaml (a tenth of {spec.recipe.learning_rate:g} is a good first "

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from convoy.architectures.weights import load
 from convoy.classifier import Classifier
 from convoy.datamodule import Batches, DataModule
-from convoy.errors import ConvoyError, NotReproducible, Stopped
+from convoy.errors import ConvoyError, NotReproducible, RecipeFailed, Stopped
 from convoy.files import read_json, write_atomically, write_json
 from convoy.fine_tuning import normalisation
 from convoy.losses import Diverged
@@ -69,7 +69,7 @@ def _attempt(spec: TrainingSpec, emit: Emit) -> TrainingResult | None:
             raise
     most = min(spec.recipe.batch_size, spec.recipe.accumulate << HALVINGS)
     if 2 * parts > most or ranks.world() > 1:  # there each would have to know of the other
-        raise ConvoyError(
+        raise RecipeFailed(
             f"{spec.architecture} does not fit the memory even with its batch of "
             f"{spec.recipe.batch_size} images in {parts} parts: lower batch_size in params.yaml."
         )

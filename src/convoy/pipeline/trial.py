@@ -1,0 +1,132 @@
+"""One trial of a sweep: a training like the pipeline's, given up where it is below the median."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from convoy import tracking
+from convoy.errors import ConvoyError, RecipeFailed, Stopped, UsageError
+from convoy.pipeline.sweep import Sweep
+from convoy.pipeline.training import figures_of, fit, tags_of
+from convoy.programs.launcher import Launcher
+from convoy.progress import Step, report
+from convoy.recipe import Recipe
+from convoy.search import KEY, STATES, Tried
+from convoy.space import with_values
+from convoy.training.spec import TrainingResult, finished, history, training_key
+
+SWEEP = "convoy.sweep"
+TRIAL = "convoy.trial"
+PRUNED = "pruned"
+
+
+def try_one(work: Sweep) -> str:
+    """Take the next trial, train as it says unless that was done before; return how it ended.
+
+    What goes wrong with its recipe alone fails the trial; all else is raised and the trial can go
+    on later.
+    """
+    if work.is_over:
+        raise Stopped("the sweep has ended.")
+    tried = work.search.take()
+    step = f"trial {tried.number}"
+    report(Step(step, "running"))
+    try:
+        recipe = with_values(work.recipe, tried.values)
+        work.plan.check_recipe(work.architecture, recipe)
+    except (ValidationError, UsageError) as error:
+        return _failed(work, tried, _sentence(error))
+    run = work.plan.settings.run
+    decided = (work.architecture, recipe, run.seed, work.version.digest, run.deterministic)
+    key = training_key(*decided)
+    tried.remember(**{KEY: key})
+    with work.launcher_for(key) as launcher:
+        if earlier := work.search.earlier(tried, key):
+            work.search.repeat(tried, earlier)
+            report(Step(step, "kept", f"the same as trial {earlier.number}"))
+            return STATES[earlier.state]
+        return _train(work, launcher, tried, recipe, key)
+
+
+def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: str) -> str:
+    step, folder = f"trial {tried.number}", work.project.runs / key[:32]
+    found, result = tracking.find(work.client, work.experiment, key), finished(folder)
+    if found and result and tracking.is_finished(found):
+        return _complete(work, tried, str(found.info.run_id), result)
+    run_id = tracking.open_training(
+        work.client,
+        work.experiment,
+        work.run_id,
+        key,
+        work.architecture,
+        recipe.flat(),
+        work.plan.settings.run.seed,
+        work.stamps,
+        f"{work.architecture} {step}",
+    )
+    tags = {SWEEP: work.study, TRIAL: str(tried.number)}
+    tracking.describe(work.client, run_id, f"Trial {tried.number} of a sweep.", tags)
+    last: dict[str, Any] = {}
+
+    def watch(row: dict[str, Any]) -> None:
+        tried.report(row["epoch"], work.value(row["metrics"]))
+        if not last and row["epoch"] < row["epochs"] and tried.is_hopeless():
+            last.update(row)
+            launcher.stop()
+
+    try:
+        result = fit(work, launcher, step, work.architecture, recipe, folder, run_id, watch)
+    except RecipeFailed as error:
+        tracking.close(work.client, run_id, "FAILED")
+        return _failed(work, tried, str(error), run_id)
+    except BaseException as error:
+        if last and not work.is_over and isinstance(error, ConvoyError):
+            return _pruned(work, tried, run_id, last)
+        tracking.close(work.client, run_id, "KILLED" if work.is_over else "FAILED")
+        raise
+    if last:  # it ended by itself before it could be stopped
+        return _pruned(work, tried, run_id, last)
+    for row in history(folder):
+        tried.report(row["epoch"], work.value(row["metrics"]))
+    tracking.log_metrics(work.client, run_id, figures_of(result))
+    tracking.describe(work.client, run_id, f"Trial {tried.number} of a sweep.", tags_of(result))
+    tracking.close(work.client, run_id)
+    return _complete(work, tried, run_id, result)
+
+
+def _complete(work: Sweep, tried: Tried, run_id: str, result: TrainingResult) -> str:
+    figures = {"val/accuracy": result.val_accuracy, "val/loss": result.val_loss}
+    _remember(tried, run_id, figures, result.epochs)
+    work.search.complete(tried, work.value(figures))
+    accuracy = f"validation accuracy {result.val_accuracy:.2%}"
+    report(Step(f"trial {tried.number}", "done", accuracy))
+    return "complete"
+
+
+def _pruned(work: Sweep, tried: Tried, run_id: str, row: dict[str, Any]) -> str:
+    _remember(tried, run_id, row["metrics"], row["epoch"])
+    note = f"Trial {tried.number} of a sweep, pruned after epoch {row['epoch']}."
+    tracking.describe(work.client, run_id, note, {tracking.ENDED: PRUNED})
+    tracking.close(work.client, run_id, "KILLED")
+    work.search.prune(tried)
+    report(Step(f"trial {tried.number}", "done", f"pruned after epoch {row['epoch']}"))
+    return PRUNED
+
+
+def _failed(work: Sweep, tried: Tried, reason: str, run_id: str | None = None) -> str:
+    if run_id:
+        tried.remember(run_id=run_id)
+    work.search.fail(tried, reason)
+    report(Step(f"trial {tried.number}", "failed", reason))
+    return "failed"
+
+
+def _remember(tried: Tried, run_id: str, metrics: dict[str, float], epochs: int) -> None:
+    accuracy, loss = metrics["val/accuracy"], metrics["val/loss"]
+    tried.remember(run_id=run_id, val_accuracy=accuracy, val_loss=loss, epochs=epochs)
+
+
+def _sentence(error: ValidationError | UsageError) -> str:
+    if isinstance(error, UsageError):
+        return str(error)
+    return str(error.errors()[0]["msg"]).removeprefix("Value error, ")

@@ -25,7 +25,7 @@ from convoy.training import checkpoints, ranks
 from convoy.training.callbacks import History, callbacks
 from convoy.training.checkpoints import Saved
 from convoy.training.divergence import explained
-from convoy.training.spec import Ended, TrainingResult, TrainingSpec, finished
+from convoy.training.spec import Beginning, Ended, TrainingResult, TrainingSpec, finished
 
 HALVINGS = 3
 """How many times a batch is halved where it does not fit the memory."""
@@ -94,22 +94,8 @@ def _parts(spec: TrainingSpec) -> int:
 
 def _fit(spec: TrainingSpec, parts: int, emit: Emit) -> TrainingResult:
     folder, recipe = Path(spec.folder), spec.recipe
-    manifest = json.loads(Path(spec.files["manifest.json"]).read_bytes())
-    pl.seed_everything(spec.seed, verbose=False)
     data = DataModule(spec.files, recipe, spec.seed, spec.reader, parts)
-    mean, std = normalisation(spec.architecture, recipe.weights, manifest["mean"], manifest["std"])
-    classifier = Classifier(
-        name=spec.architecture,
-        num_classes=len(manifest["classes"]),
-        image_size=manifest["image_size"],
-        channels=manifest["channels"],
-        mean=mean,
-        std=std,
-        recipe=recipe.model_dump(),
-        seed=spec.seed,
-        steps=data.steps(ranks.world()),
-        class_weights=data.class_weights(),
-    )
+    classifier = fresh(spec, data)
     resumed = _resumed(folder / "checkpoints")
     if spec.weights and resumed is None:
         load(classifier.network, spec.architecture, Path(spec.weights))
@@ -143,6 +129,26 @@ def _fit(spec: TrainingSpec, parts: int, emit: Emit) -> TrainingResult:
     reader = cast(Batches, trainer.train_dataloader).reader.kind
     told = {"device": str(trainer.strategy.root_device), "reader": reader, "parts": parts}
     return _finish(spec, classifier, history.rows, told)
+
+
+def fresh(spec: Beginning, data: DataModule) -> Classifier:
+    """Return the network that a training begins with, its weights drawn by the seed."""
+    recipe = spec.recipe
+    manifest = json.loads(Path(spec.files["manifest.json"]).read_bytes())
+    mean, std = normalisation(spec.architecture, recipe.weights, manifest["mean"], manifest["std"])
+    pl.seed_everything(spec.seed, verbose=False)
+    return Classifier(
+        name=spec.architecture,
+        num_classes=len(manifest["classes"]),
+        image_size=manifest["image_size"],
+        channels=manifest["channels"],
+        mean=mean,
+        std=std,
+        recipe=recipe.model_dump(),
+        seed=spec.seed,
+        steps=data.steps(ranks.world()),
+        class_weights=data.class_weights(),
+    )
 
 
 def _finish(

@@ -32,7 +32,7 @@ def show_suggestion(console: Console, name: str, recipe: Recipe, found: Suggesti
     console.print("To use it, once or in params.yaml:")
     _show_command(console, f"convoy run --architectures {name} --set {lines[0]}")
     if note := scaling(recipe, found):
-        console.print(note)
+        console.print(f"{note} To look for it:")
         batch = f"recipes.{name}.batch_size={found.sizes.fastest}"
         _show_command(console, f"convoy find {name} --set {batch}")
 
@@ -52,14 +52,14 @@ def scaling(recipe: Recipe, found: Suggestion) -> str:
     fastest, rate = found.sizes.fastest, found.rates.steepest
     if fastest == recipe.batch_size or rate is None:
         return ""
-    known = f"The rate is for batches of {recipe.batch_size}. For those of {fastest}, "
+    known = f"The rate is for batches of {recipe.batch_size}."
     if recipe.optimizer != "sgd":
-        return f"{known}look for it again:"
+        return f"{known} Those of {fastest} want another, which no rule foretells."
     times = fastest / recipe.batch_size
     return (
-        f"{known}with which an epoch has {1 / times:.2g} times as many steps, take {times:.3g} "
-        f"times the rate ({rate * times:.2g}) and a warm-up (linear scaling: Goyal et al., "
-        f"arXiv 1706.02677), or look for it again:"
+        f"{known} For those of {fastest}, with which an epoch has {1 / times:.2g} times as many "
+        f"steps, take {times:.3g} times the rate ({rate * times:.2g}) and a warm-up (linear "
+        f"scaling: Goyal et al., arXiv 1706.02677)."
     )
 
 

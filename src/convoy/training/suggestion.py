@@ -1,6 +1,7 @@
 """What a search for a learning rate and a batch size has seen, and what follows from it."""
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -94,7 +95,8 @@ def rates(points: Sequence[Point], ended: Literal["loss", "rates"]) -> Rates:
         return losses[at - AROUND] - losses[min(at + AROUND, len(losses) - 1)]
 
     steepest = max(range(FIRST + AROUND, best + 1), key=fall, default=None)
-    if steepest is None or losses[best] > (1 - LEARNT) * losses[FIRST]:
+    begun = median(point.loss for point in points[:FIRST]) if points else 0.0
+    if steepest is None or losses[best] > (1 - LEARNT) * begun:
         return Rates(points=list(points), ended=ended, steepest=None, lowest=None, tenth=None)
     lowest = points[best].rate
     return Rates(

@@ -16,7 +16,7 @@ from convoy.training.fit import fit
 from convoy.training.rates import range_test
 from convoy.training.spec import Beginning
 from convoy.training.suggestion import Rates
-from convoy.training.trials import Trials
+from convoy.training.trials import Trials, _steady
 from tests.recipes import recipe
 from tests.training.trainings import Event, a_spec, before_step, short_of_memory, silent
 
@@ -59,7 +59,7 @@ def val_loss(files: dict[str, str], folder: Path, **values: Any) -> float:
 def test_what_is_suggested_learns_and_a_hundred_times_as_much_does_not(
     tiny: dict[str, str], tmp_path: Path, optimizer: str, schedule: str
 ) -> None:
-    values = {"optimizer": optimizer, "schedule": schedule}
+    values: dict[str, Any] = {"optimizer": optimizer, "schedule": schedule}
     found = swept(tiny, **values)
     assert found.ended == "loss"
     assert found.steepest and found.tenth and found.lowest
@@ -79,8 +79,8 @@ def test_the_same_seed_gives_the_same_rates(tiny: dict[str, str]) -> None:
 
 
 def test_the_schedule_of_the_recipe_and_its_rate_do_not_matter(tiny: dict[str, str]) -> None:
-    step = {"schedule": "step", "milestones": [0.5], "warmup": 0.3, "learning_rate": 7.0}
-    assert swept(tiny, **step) == swept(tiny)
+    changed: dict[str, Any] = {"schedule": "step", "milestones": [0.5], "warmup": 0.3}
+    assert swept(tiny, learning_rate=7.0, **changed) == swept(tiny)
 
 
 def test_a_batch_in_parts_gives_the_losses_of_the_whole(tiny: dict[str, str]) -> None:
@@ -103,6 +103,14 @@ def test_each_layer_keeps_its_share_of_the_rate() -> None:
         watch.on_train_batch_start(trainer, cast(Any, None), None, 0)
         low, high = (group["lr"] for group in optimizer.param_groups)
         assert high == pytest.approx(rates.rate(step)) and low == pytest.approx(high / 10)
+
+
+@pytest.mark.parametrize(("frozen", "then"), [(0.0, 0.0), (0.4, 0.0), (1.0, 1.0)])
+def test_layers_learn_that_learn_in_the_last_epoch(frozen: float, then: float) -> None:
+    weights = {"from": "resnet18.pth", "sha256": "0" * 64, "frozen": frozen, "rate": 0.1}
+    found = _steady(recipe(weights=weights), 1.0)
+    assert found.weights and (found.weights.frozen, found.weights.rate) == (then, 0.1)
+    assert (found.learning_rate, found.schedule) == (1.0, "constant")
 
 
 def test_the_doubling_ends_with_the_last_size_that_fitted(

@@ -6,7 +6,7 @@ import re
 
 from rich.console import Console
 
-from convoy.display import progress
+from convoy.display import _Screen, progress
 from convoy.outcome import Outcome, Row
 from convoy.progress import Download, Epoch, Planned, Step, logger, report
 from convoy.tables import show_outcome
@@ -36,6 +36,16 @@ def test_on_a_terminal_each_step_has_a_line_and_the_one_at_work_its_epoch() -> N
     for words in ("ingest", "1,167 train", "train lenet5", "gate"):
         assert words in screen
     assert "epoch 3/30, loss 0.250, val. 95.1%, 12 s left" in screen
+
+
+def test_a_word_from_a_step_at_work_does_not_start_its_clock_again() -> None:
+    screen = _Screen(_console(terminal=True), Step("learning rate", "running"))
+    began = dict(screen.began)
+    screen.show(Step("learning rate", "running", "step 10 of 200 at most"))
+    assert screen.began == began
+    screen.show(Step("learning rate", "done"))
+    screen.show(Step("learning rate", "running"))
+    assert screen.began["learning rate"] > began["learning rate"]
 
 
 def test_without_a_terminal_each_event_is_a_line_with_its_time() -> None:

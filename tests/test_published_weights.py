@@ -9,9 +9,11 @@ import pytest
 
 from convoy.downloads import Patience
 from convoy.errors import ConvoyError, NotReproducible, UsageError
-from convoy.published_weights import bring
+from convoy.project import Project
+from convoy.published_weights import bring, of
 from tests import loopback
 from tests.loopback import Server
+from tests.recipes import recipe
 
 CONTENT = random.Random(0).randbytes(100_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -35,6 +37,14 @@ def test_a_local_file_stays_where_it_is(tmp_path: Path, memory: Path) -> None:
     file.write_bytes(CONTENT)
     assert bring(str(file), SHA256, memory) == file
     assert not memory.exists()
+
+
+def test_a_recipe_names_its_file_from_the_top_of_the_project(tmp_path: Path) -> None:
+    (tmp_path / "resnet18.pth").write_bytes(CONTENT)
+    named = {"from": "resnet18.pth", "sha256": SHA256, "frozen": 0.0, "rate": 1.0}
+    project = Project(tmp_path)
+    assert of(recipe(weights=named), project) == str(tmp_path / "resnet18.pth")
+    assert of(recipe(), project) is None
 
 
 def test_a_local_path_may_begin_at_home(

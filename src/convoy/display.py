@@ -92,11 +92,12 @@ class _Screen:
                 self.steps[START.name] = Step(START.name, "done")
                 self.steps.update({name: Step(name, "waiting") for name in steps})
             case Step(name=name, state=state):
+                before = self.steps.get(name)
                 self.steps[name] = event
-                if state == "running":
-                    self.began[name] = time.monotonic()
-                else:
+                if state != "running":
                     self._end(name)
+                elif before is None or before.state != "running":
+                    self.began[name] = time.monotonic()
             case Download(step=step, done_bytes=done, total_bytes=total) if done == total:
                 self.newest.pop(step, None)
             case Epoch(step=step) | Download(step=step) | Images(step=step):

@@ -11,7 +11,17 @@ from convoy import digests
 from convoy.downloads import PATIENCE, Patience, download
 from convoy.errors import DataRefused, NotReproducible, UsageError
 from convoy.mirrors import is_address
+from convoy.project import Project
 from convoy.published import File
+from convoy.recipe import Recipe
+
+
+def of(recipe: Recipe, project: Project) -> str | None:
+    """Bring the published weights that a recipe starts from; return the file, if there are any."""
+    if recipe.weights is None:
+        return None
+    (place,) = project.origins((recipe.weights.origin,))
+    return str(bring(place, recipe.weights.sha256, project.state / "weights"))
 
 
 def bring(place: str, sha256: str, memory: Path, patience: Patience = PATIENCE) -> Path:

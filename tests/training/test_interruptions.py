@@ -4,14 +4,13 @@ import json
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from convoy.classifier import Classifier
 from convoy.errors import ConvoyError, Stopped
@@ -19,7 +18,15 @@ from convoy.training import callbacks
 from convoy.training.checkpoints import found
 from convoy.training.fit import fit
 from convoy.training.spec import TrainingResult, finished, history
-from tests.training.trainings import Event, a_spec, damage, silent, weights
+from tests.training.trainings import (
+    Event,
+    a_spec,
+    before_step,
+    damage,
+    short_of_memory,
+    silent,
+    weights,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -27,19 +34,6 @@ DROPOUT: dict[str, Any] = {"options": {"dropout": 0.3}, "augment": {"shift": 1}}
 
 LAST = 7
 """The index of an epoch's last batch."""
-
-Step = Callable[[Classifier, Any, int], Tensor]
-
-
-def before_step(patch: pytest.MonkeyPatch, act: Callable[[Classifier, Any, int], None]) -> None:
-    """Have something happen before each training step."""
-    step = Classifier.training_step
-
-    def wrapped(self: Classifier, batch: Any, index: int) -> Tensor:
-        act(self, batch, index)
-        return step(self, batch, index)
-
-    patch.setattr(Classifier, "training_step", wrapped)
 
 
 def same(one: TrainingResult, other: TrainingResult) -> bool:
@@ -105,21 +99,6 @@ def test_a_long_epoch_is_saved_in_its_midst(
     damage(found(tmp_path / "killed" / "checkpoints", "last", "within")[0].path, 0.5)
     (tmp_path / "killed" / "result.json").unlink()
     assert same(fit(spec, silent), whole)
-
-
-@contextmanager
-def short_of_memory(patch: pytest.MonkeyPatch, most: int) -> Iterator[list[int]]:
-    """A device that has room for so many images in a step."""
-    sizes: list[int] = []
-
-    def act(classifier: Classifier, batch: Any, now: int) -> None:
-        sizes.append(len(batch[1]))
-        if sizes[-1] > most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
-
-    with patch.context() as here:
-        before_step(here, act)
-        yield sizes
 
 
 def test_a_batch_that_does_not_fit_is_taken_in_parts_and_learnt_from_alike(

@@ -76,7 +76,7 @@ def fit(
         files=work.version.files,
         folder=str(folder),
         deterministic=work.plan.settings.run.deterministic,
-        weights=_weights(work, recipe),
+        weights=published_weights.of(recipe, work.project),
         devices=environment.devices(),
         reader=environment.reader(),
         compiled=environment.compiled(),
@@ -118,15 +118,6 @@ def fit(
         raise ConvoyError(f"the training of {architecture} left no whole result in {folder}.")
     work.fit_seconds += result.seconds - (before[-1]["seconds"] if before else 0.0)
     return result
-
-
-def _weights(work: Session, recipe: Recipe) -> str | None:
-    """Bring the published weights that a recipe starts from."""
-    if recipe.weights is None:
-        return None
-    (place,) = work.project.origins((recipe.weights.origin,))
-    memory = work.project.state / "weights"
-    return str(published_weights.bring(place, recipe.weights.sha256, memory))
 
 
 def evaluate(work: Session, architecture: str) -> float:

@@ -25,7 +25,7 @@ from convoy.training import acceleration, checkpoints, ranks
 from convoy.training.callbacks import History, callbacks
 from convoy.training.checkpoints import Saved
 from convoy.training.divergence import explained
-from convoy.training.spec import Ended, TrainingResult, TrainingSpec, finished
+from convoy.training.spec import Beginning, Ended, TrainingResult, TrainingSpec, finished
 
 HALVINGS = 3
 """How many times a batch is halved where it does not fit the memory."""
@@ -94,49 +94,23 @@ def _parts(spec: TrainingSpec) -> int:
 
 def _fit(spec: TrainingSpec, parts: int, emit: Emit) -> TrainingResult:
     folder, recipe = Path(spec.folder), spec.recipe
-    manifest = json.loads(Path(spec.files["manifest.json"]).read_bytes())
-    pl.seed_everything(spec.seed, verbose=False)
     data = DataModule(spec.files, recipe, spec.seed, spec.reader, parts)
-    mean, std = normalisation(spec.architecture, recipe.weights, manifest["mean"], manifest["std"])
-    classifier = Classifier(
-        name=spec.architecture,
-        num_classes=len(manifest["classes"]),
-        image_size=manifest["image_size"],
-        channels=manifest["channels"],
-        mean=mean,
-        std=std,
-        recipe=recipe.model_dump(),
-        seed=spec.seed,
-        steps=data.steps(ranks.world()),
-        class_weights=data.class_weights(),
-    )
+    classifier = fresh(spec, data)
     resumed = _resumed(folder / "checkpoints")
     if spec.weights and resumed is None:
         load(classifier.network, spec.architecture, Path(spec.weights))
     history = History(folder / "metrics.jsonl", _epochs(resumed), emit)
-    gpu = spec.device != "cpu" and torch.cuda.is_available()
-    device = torch.device("cuda" if gpu else "cpu")
-    precision = acceleration.precision(recipe.precision, device)
     chosen = callbacks(recipe, folder / "checkpoints", history)
-    if acceleration.compiling(spec.compiled, device, spec.deterministic):
+    if acceleration.compiling(spec.compiled, _device(spec), spec.deterministic):
         chosen.append(acceleration.Compiling(lambda text: emit({"event": "note", "text": text})))
     trainer = pl.Trainer(
-        accelerator="auto" if spec.device == "auto" else spec.device,
+        **conditions(spec, parts),
         devices=spec.devices,
         strategy="ddp" if ranks.world() > 1 else "auto",
         use_distributed_sampler=False,  # the batches know their shares
         max_epochs=recipe.epochs,
-        accumulate_grad_batches=parts,
-        gradient_clip_val=recipe.clip,
-        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
-        deterministic=spec.deterministic,
-        benchmark=not spec.deterministic,  # all batches but the last have one shape
-        logger=False,
         callbacks=chosen,
         plugins=[checkpoints.Generations()],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
     )
     stopped = f"the training of {spec.architecture} was stopped: run again, it goes on from there."
     try:
@@ -151,12 +125,54 @@ def _fit(spec: TrainingSpec, parts: int, emit: Emit) -> TrainingResult:
     reader = cast(Batches, trainer.train_dataloader).reader.kind
     told = {
         "device": str(trainer.strategy.root_device),
-        "precision": precision,
+        "precision": acceleration.precision(recipe.precision, _device(spec)),
         "compiled": classifier.compiled is not None,
         "reader": reader,
         "parts": parts,
     }
     return _finish(spec, classifier, history.rows, told)
+
+
+def fresh(spec: Beginning, data: DataModule) -> Classifier:
+    """Return the network that a training begins with, its weights drawn by the seed."""
+    recipe = spec.recipe
+    manifest = json.loads(Path(spec.files["manifest.json"]).read_bytes())
+    mean, std = normalisation(spec.architecture, recipe.weights, manifest["mean"], manifest["std"])
+    pl.seed_everything(spec.seed, verbose=False)
+    return Classifier(
+        name=spec.architecture,
+        num_classes=len(manifest["classes"]),
+        image_size=manifest["image_size"],
+        channels=manifest["channels"],
+        mean=mean,
+        std=std,
+        recipe=recipe.model_dump(),
+        seed=spec.seed,
+        steps=data.steps(ranks.world()),
+        class_weights=data.class_weights(),
+    )
+
+
+def conditions(spec: Beginning, parts: int) -> dict[str, Any]:
+    """Return the Trainer's arguments that are the same for all that trains a network."""
+    precision = acceleration.precision(spec.recipe.precision, _device(spec))
+    return {
+        "accelerator": spec.device,
+        "precision": "bf16-mixed" if precision == "bfloat16" else "32-true",
+        "accumulate_grad_batches": parts,
+        "gradient_clip_val": spec.recipe.clip,
+        "deterministic": spec.deterministic,
+        "benchmark": not spec.deterministic,  # all batches but the last have one shape
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    }
+
+
+def _device(spec: Beginning) -> torch.device:
+    gpu = spec.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if gpu else "cpu")
 
 
 def _finish(

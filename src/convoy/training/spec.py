@@ -12,8 +12,8 @@ from convoy.files import read_json
 from convoy.recipe import Precision, Recipe
 
 
-class TrainingSpec(BaseModel):
-    """One training, complete: the same spec gives the same training wherever it runs."""
+class Beginning(BaseModel):
+    """What any training begins with: a network, its recipe, a dataset version, a device."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,19 +25,24 @@ class TrainingSpec(BaseModel):
     """The digest of what a training sees of the dataset version."""
     files: dict[str, str]
     """The version's files by name, as paths to their immutable bytes."""
-    folder: str
-    """Where checkpoints and results go; a training resumes from what it finds there."""
     weights: str | None = None
     """The file of the published weights that a recipe starts from."""
     device: str = "auto"
-    devices: int = 1
-    """How many devices train together, a process each."""
     reader: Literal["device", "disk"] | None = None
     """Where images are read from; None lets their size and the free memory decide."""
-    compiled: bool | None = None
-    """Whether a compiled network may be tried; None leaves it to what was measured of devices."""
     deterministic: bool = False
     """Whether only operations are used that give the same bits each time."""
+
+
+class TrainingSpec(Beginning):
+    """One training, complete: the same spec gives the same training wherever it runs."""
+
+    folder: str
+    """Where checkpoints and results go; a training resumes from what it finds there."""
+    devices: int = 1
+    """How many devices train together, a process each."""
+    compiled: bool | None = None
+    """Whether a compiled network may be tried; None leaves it to what was measured of devices."""
 
     def key(self) -> str:
         """Return the digest of all that decides this training.

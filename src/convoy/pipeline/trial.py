@@ -82,7 +82,8 @@ def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: s
     except BaseException as error:
         if last and not work.is_over and isinstance(error, ConvoyError):
             return _pruned(work, tried, run_id, last)
-        tracking.close(work.client, run_id, "KILLED" if work.is_over else "FAILED")
+        killed = work.is_over or isinstance(error, Stopped)
+        tracking.close(work.client, run_id, "KILLED" if killed else "FAILED")
         raise
     if last:  # it ended by itself before it could be stopped
         return _pruned(work, tried, run_id, last)

@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # long files with few tests do not come last.
 PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check up bench clean setup format help
+.PHONY: run test check soak up bench clean setup format help
 .DEFAULT_GOAL := help
 
 help:            ## list the verbs
@@ -25,15 +25,18 @@ setup: .venv/installed  ## create .venv and install what constraints.txt pins
 run: setup       ## the whole pipeline on the embedded default
 	@$(BIN)/convoy run
 
-test: setup      ## all tests
-	@$(PYTEST)
+test: setup      ## all tests but the long ones
+	@$(PYTEST) -m "not soak"
+
+soak: setup      ## the long tests: many crashes, many at once, a team's servers (an hour)
+	@$(PYTEST) -m soak
 
 check: setup     ## format, lint, types, floors, fast tests
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 12
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow and not soak"
 
 format: setup    ## rewrite in the house's format
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .

@@ -13,6 +13,7 @@ from pathlib import Path
 from convoy import errors
 from convoy.errors import ConvoyError
 from convoy.files import write_json
+from convoy.programs import cores
 from convoy.programs.entry import Emit
 from convoy.training import checkpoints
 from convoy.training.spec import TrainingSpec
@@ -41,7 +42,8 @@ def run(spec: TrainingSpec, emit: Emit) -> None:
     command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={spec.devices}"]
     command += ["-m", "convoy.training", str(folder / "spec.json")]
     refusal: ConvoyError | None = None
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as launcher:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, text=True, env=_environ(spec)) as launcher:
         assert launcher.stdout
         for line in launcher.stdout:
             try:
@@ -62,3 +64,13 @@ def run(spec: TrainingSpec, emit: Emit) -> None:
             f"the {spec.devices} processes of the training of {spec.architecture} ended with code "
             f"{launcher.returncode}: run again, it goes on from the last checkpoint."
         )
+
+
+def _environ(spec: TrainingSpec) -> dict[str, str]:
+    """Return an environment in which each process finds its own share of the cores."""
+    found = cores.available()
+    most = int(cores.share(0, spec.devices, found)["OMP_NUM_THREADS"])
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    threads = min(most, int(asked)) if asked.isdecimal() else most  # the launcher would say 1
+    kept = {name: value for name, value in os.environ.items() if name != "OMP_PLACES"}
+    return {**kept, **cores.told(found), "OMP_NUM_THREADS": str(threads)}

@@ -27,6 +27,7 @@ from convoy.architectures import build, describe
 from convoy.classifier import Classifier
 from convoy.datamodule import Batches
 from convoy.preprocessing import Preprocessing
+from convoy.programs import cores
 from convoy.readers import Resident
 from convoy.recipe import Recipe
 from convoy.training.acceleration import precision
@@ -260,7 +261,7 @@ if __name__ == "__main__":
         "OMP_PROC_BIND" not in os.environ
     ):  # as the launcher of trainings has it; torch reads it once
         command = [sys.executable, "-m", "benchmarks.step", *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, "OMP_PROC_BIND": "true"})
+        os.execve(sys.executable, command, {**os.environ, **cores.told(cores.available())})
     arguments = sys.argv[1:]
     place = Path(arguments.pop(0)) if arguments and arguments[0].endswith(".json") else None
     sys.exit(main(place, tuple(arguments)))

@@ -68,7 +68,7 @@ def test_replicates_do_not_depend_on_how_many_are_held_at_once(
 
 
 def test_every_metric_has_an_interval_around_it() -> None:
-    one = scored(images=2000, classes=6)
+    one = scored(images=2000, classes=8, skill=1.0)
     intervals = bootstrap(one)
     whole = evaluate(one.probabilities, one.labels, one.classes)
     plain = {name for name in intervals if "/" not in name}

@@ -96,10 +96,8 @@ def test_the_area_under_the_roc_curves_is_that_of_torchmetrics_and_scikit_learn(
 ) -> None:
     probabilities, labels, classes = trial(seed)
     if ties:  # few different values, so that images of a class equal others
-        rounded = probabilities.round(1) + 0.01
-        probabilities = rounded / rounded.sum(axis=1, keepdims=True)
-        probabilities = probabilities.round(4)
-        probabilities[:, 0] += 1 - probabilities.sum(axis=1)
+        random = np.random.default_rng(seed)
+        probabilities = random.multinomial(6, probabilities) / 6
     ours = evaluate(probabilities, labels, classes).roc_auc
     present = np.unique(labels)
     areas = [
@@ -112,12 +110,12 @@ def test_the_area_under_the_roc_curves_is_that_of_torchmetrics_and_scikit_learn(
         return
     assert ours == pytest.approx(np.mean(areas), abs=1e-6)
     with warnings.catch_warnings():
-        # Of classes without images, which it leaves out as we do.
+        # Of classes without images, whose area it calls 0: they are left out here.
         warnings.simplefilter("ignore", UserWarning)
         theirs = multiclass_auroc(
-            torch.tensor(probabilities), torch.tensor(labels), len(classes), average="macro"
+            torch.tensor(probabilities), torch.tensor(labels), len(classes), average="none"
         )
-    assert ours == pytest.approx(float(theirs), abs=1e-6)
+    assert ours == pytest.approx(float(theirs[present].mean()), abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -230,7 +228,6 @@ def test_intervals_have_a_group_of_their_own_and_those_by_class_are_no_metrics()
         "interval/macro_f1_low": 0.1,
         "interval/macro_f1_high": 0.2,
     }
-    assert not any("0.3" in str(value) for value in named.values())
 
 
 def test_above_a_hundred_classes_no_rate_by_class_is_a_metric() -> None:

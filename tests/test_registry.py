@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from convoy import registry, store
 from convoy.architectures import build
 from convoy.errors import NotReproducible, ParityFailed, UsageError
 from convoy.evaluation import program as evaluation
+from convoy.evaluation.predictions import Predictions
 from convoy.project import Project
 from convoy.registration import main as register
 from tests.stores import new_store
@@ -149,14 +151,12 @@ def test_the_same_network_is_registered_once(
 def test_a_version_that_scores_otherwise_than_what_was_evaluated_is_refused(
     registered: tuple[Project, MlflowClient, Spec],
 ) -> None:
-    import numpy as np
-
     project, _, spec = registered
     kept = project.runs / "training" / "predictions.npz"
     before = kept.read_bytes()
-    with np.load(kept) as found:
-        probabilities, labels = found["probabilities"], found["labels"]
-    np.savez(kept, probabilities=probabilities[::-1], labels=labels)
+    found = Predictions.load(kept)
+    reversed_test = replace(found.test, probabilities=found.test.probabilities[::-1])
+    replace(found, test=reversed_test).save(kept)
     with pytest.raises(ParityFailed, match=r"digits version 1 gives probabilities up to .* away"):
         register(spec, lambda event: None)
     kept.write_bytes(before)

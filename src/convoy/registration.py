@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from convoy.datamodule import read_split
 from convoy.errors import ConvoyError, ParityFailed
+from convoy.evaluation.predictions import FILE, Predictions
 from convoy.graph import ArchitectureRecord, Graph, load_graph, probabilities
 from convoy.programs.entry import Emit
 from convoy.registry import CHAMPION, KEY, MANIFEST, by_alias, by_key, download, file_manifest
@@ -46,11 +47,11 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
         number = _register(client, spec, record)
         registered = registered_version(client, spec["name"], number)
     images, labels = read_split(spec["files"], "test")
-    kept = np.load(Path(spec["folder"]) / "predictions.npz", allow_pickle=False)
+    kept = Predictions.load(Path(spec["folder"]) / FILE).test
     with tempfile.TemporaryDirectory() as scratch:
         there = download(registered, Path(scratch) / "challenger", spec["tracking_uri"])
         scored = _score(there, images)
-        difference = float(np.abs(scored - kept["probabilities"]).max())
+        difference = float(np.abs(scored - kept.probabilities).max())
         if difference > TOLERANCE:
             raise ParityFailed(
                 f"{registered.name} version {registered.version} gives probabilities up to "

@@ -15,7 +15,7 @@ from convoy.evaluation.cost import microseconds_per_image, multiply_adds, parame
 from convoy.evaluation.metrics import evaluate
 from convoy.evaluation.predictions import FILE, Predictions, Scored
 from convoy.evaluation.reading import open_images
-from convoy.files import read_json, write_json
+from convoy.files import read_json, write_atomically, write_json
 from convoy.graph import ArchitectureRecord, Graph, load_graph
 from convoy.programs.entry import Emit
 from convoy.splits import Split
@@ -38,6 +38,8 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     graph = load_graph(record, folder / "model.safetensors")
     predictions = predict(graph, spec["files"], tuple(record.classes))
     predictions.save(folder / FILE)
+    # Beside the weights, so that they can be scored again when the settings are others.
+    write_atomically(folder / "architecture.json", record.to_json().encode())
     test = predictions.test
     batch = open_images(spec["files"], "test").read(range(min(TIMED_BATCH, len(test))))
     with torch.inference_mode():

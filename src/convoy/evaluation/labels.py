@@ -87,7 +87,8 @@ def _offsets(half: Floats) -> Floats:
 def _bar(axes: Axes, bar: tuple[float, float, float], scale: float) -> Floats:
     x, one, other = bar
     ends = axes.transData.transform([(x, one), (x, other)])
-    return np.concatenate([ends.min(axis=0) - [3 * scale, 0], ends.max(axis=0) + [3 * scale, 0]])
+    aside = np.array([3 * scale, 0])
+    return np.concatenate([ends.min(axis=0) - aside, ends.max(axis=0) + aside])
 
 
 def _costs(boxes: Floats, inside: Floats, taken: Floats) -> Floats:

@@ -20,11 +20,11 @@ def seen(store: Tracking, *named: str) -> Comparison:
 def three(store: Tracking) -> dict[str, str]:
     """A finished pipeline run of three networks; their runs by name."""
     parent = store.pipeline()
-    costs = {"microseconds_per_image": 20.0, "parameters": 60e3, "training_seconds": 3.0}
+    costs = {"latency_p50_ms": 20.0, "parameters": 60e3, "training_seconds": 3.0}
     runs = {
         "mlp": store.training("mlp", scored(BAD), parent, costs=costs),
         "lenet5": store.training(
-            "lenet5", scored(GOOD), parent, costs={**costs, "microseconds_per_image": 30.0}
+            "lenet5", scored(GOOD), parent, costs={**costs, "latency_p50_ms": 30.0}
         ),
         "resnet20": store.training(
             "resnet20", scored(NEAR), parent, costs={**costs, "parameters": 270e3}

@@ -23,12 +23,12 @@ SEED = 0
 """Of the bootstraps: any would do, and the same runs shall give the same intervals."""
 LONGEST = 24
 """Characters of what tells two recipes of one architecture apart, before a run's id does."""
-MEASURED: dict[Cost, tuple[str, float]] = {
-    "latency": ("cost/microseconds_per_image", 1e-3),
-    "parameters": ("cost/parameters", 1),
-    "training": ("cost/training_seconds", 1),
+MEASURED: dict[Cost, str] = {
+    "latency": "cost/latency_p50_ms",
+    "parameters": "cost/parameters",
+    "training": "cost/training_seconds",
 }
-"""The metric of each cost, and what makes its unit of it."""
+"""The metric of each cost."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def compared(run: "Run", networks: Sequence[Network], found: Mapping[str, Eviden
         seed=run.data.params.get("seed", ""),
         dataset_version=run.data.tags.get(tracking.VERSION, ""),
         commit=run.data.tags.get(tracking.COMMIT, ""),
-        metrics={**run.data.metrics, **found[run.info.run_id].metrics},
+        metrics=dict(found[run.info.run_id].metrics),
     )
 
 
@@ -182,7 +182,7 @@ def _network(
     name: str, runs: "Sequence[Run]", found: Mapping[str, Evidence], serving: Mapping[str, str]
 ) -> Network:
     ids = tuple(run.info.run_id for run in runs)
-    each = [{**run.data.metrics, **found[run.info.run_id].metrics} for run in runs]
+    each = [found[run_id].metrics for run_id in ids]
     shared = set.intersection(*map(set, each))
     metrics = {
         metric: _figure(metric, each)
@@ -191,8 +191,8 @@ def _network(
     }
     metrics["test/accuracy"] = _accuracy(ids, found, metrics.get("test/accuracy"))
     costs = {
-        cost: metrics[metric].mean * unit
-        for cost, (metric, unit) in MEASURED.items()
+        cost: metrics[metric].mean
+        for cost, metric in MEASURED.items()
         if metric in metrics and metrics[metric].mean > 0
     }
     champion = next((serving[run_id] for run_id in ids if run_id in serving), None)

@@ -43,17 +43,25 @@ def rescore(
         networks = [_source(client, plan, run, Path(scratch)) for run in chosen.runs]
         spec = {"networks": networks, "files": version.files, "folder": scratch}
         scored = launcher.run(PROGRAM, spec, log, _follow)
-        found = {
-            run_id: Evidence(
-                classes=tuple(one["classes"]),
-                digest=one["digest"],
-                correct=np.load(one["correct"], allow_pickle=False),
-                metrics=one["metrics"],
-            )
-            for run_id, one in scored.items()
-        }
+        found = {run.info.run_id: _evidence(run, scored) for run in chosen.runs}
     report(Step(STEP, "done", f"{len(found)} networks"))
     return found, version.hash, {one["run_id"]: one["source"] for one in networks}
+
+
+def _evidence(run: "Run", scored: dict[str, Any]) -> Evidence:
+    one = scored[run.info.run_id]
+    # What was measured on the images of then is of no use beside those of now.
+    lasting = {
+        name: value
+        for name, value in run.data.metrics.items()
+        if not name.startswith(("test/", "interval/"))
+    }
+    return Evidence(
+        classes=tuple(one["classes"]),
+        digest=one["digest"],
+        correct=np.load(one["correct"], allow_pickle=False),
+        metrics={**lasting, **one["metrics"]},
+    )
 
 
 def _follow(event: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from convoy.errors import DataRefused
+from convoy.evaluation.intervals import bootstrap
 from convoy.evaluation.metrics import evaluate
 from convoy.evaluation.predictions import Scored
 from convoy.evaluation.reading import SplitImages, open_images
@@ -42,9 +43,9 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
         found[network["run_id"]] = {
             "classes": list(scored.classes),
             "digest": scored.digest,
-            "metrics": evaluate(scored.probabilities, scored.labels, scored.classes).metrics(
-                "test"
-            ),
+            "metrics": evaluate(
+                scored.probabilities, scored.labels, scored.classes, bootstrap(scored)
+            ).metrics("test"),
             "correct": str(file),
         }
     return found

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,7 +25,8 @@ from convoy.cli import main
 try:
     main()
 finally:
-    sys.stderr.write(repr(sorted({"torch", "pytorch_lightning", "sklearn", "prefect"} & set(sys.modules))))
+    heavy = {"torch", "pytorch_lightning", "torchmetrics", "sklearn", "prefect"}
+    sys.stderr.write(repr(sorted(heavy & set(sys.modules))))
 """
 
 
@@ -42,9 +45,17 @@ def mine(served: Path, tmp_path: Path) -> Path:
     """A copy of the project that a test may change, its store and artifacts too."""
     root = tmp_path / "project"
     shutil.copytree(served, root, symlinks=True)
-    client = client_of(root)
-    # Artifacts lie where they were; what is asked of these is to be read, not changed.
-    assert client.search_experiments()
+    columns = {
+        "experiments": "artifact_location",
+        "runs": "artifact_uri",
+        "logged_models": "artifact_location",
+    }
+    with closing(sqlite3.connect(root / ".convoy" / "mlflow.db")) as database:
+        for table, column in columns.items():
+            database.execute(
+                f"update {table} set {column} = replace({column}, ?, ?)", (str(served), str(root))
+            )
+        database.commit()
     return root
 
 
@@ -73,7 +84,7 @@ def test_the_figure_is_drawn_where_it_is_asked_for(served: Path, tmp_path: Path)
     plot = tmp_path / "pareto.svg"
     done = convoy(served, "compare", "--plot", str(plot))
     assert done.code == 0 and done.err == "" and "mlp" in done.out
-    assert "dominated" in plot.read_text() or plot.stat().st_size > 10_000
+    assert plot.read_text().count("<svg") == 1
     refused = convoy(served, "compare", "--plot", str(tmp_path / "nowhere" / "pareto.png"))
     assert refused.code == 2 and "there is no folder" in refused.sentence
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from convoy.cli import data, finder, networks, pipeline, registered, sweeps
+from convoy.cli import comparing, data, finder, networks, pipeline, registered, sweeps
 from convoy.errors import ConvoyError
 
 app = typer.Typer(
@@ -24,7 +24,7 @@ for command in (
     pipeline.run,
     pipeline.train,
     sweeps.sweep,
-    pipeline.compare,
+    comparing.compare,
     registered.models,
     registered.promote,
     registered.rollback,

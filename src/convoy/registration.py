@@ -94,6 +94,7 @@ def _register(client: MlflowClient, spec: dict[str, Any], record: ArchitectureRe
             raise ConvoyError(f"cannot create the model {spec['name']!r}: {error}") from error
     tags = {**spec["tags"], KEY: spec["key"], MANIFEST: manifest}
     created = mlflow.register_model(uri, spec["name"], tags=tags)
+    client.update_model_version(spec["name"], created.version, spec["card"])
     return str(created.version)
 
 
@@ -110,15 +111,19 @@ def _log_model(
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, len(record.mean)))]),
         outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(record.classes)))]),
     )
+    folder = Path(spec["folder"])
+    card = folder / "MODEL_CARD.md"
+    card.write_text(spec["card"], encoding="utf-8")
     ended = client.get_run(spec["run_id"]).info.end_time
-    with mlflow.start_run(run_id=spec["run_id"]):
+    # What the machine does here is no part of the training's figures.
+    with mlflow.start_run(run_id=spec["run_id"], log_system_metrics=False):
         info = mlflow.pytorch.log_model(
             graph,
             name=record.architecture,
             signature=signature,
             input_example=example,
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "mlflow", "numpy"],
-            extra_files=[str(Path(spec["folder"]) / "model.safetensors"), str(record_file)],
+            extra_files=[str(folder / "model.safetensors"), str(record_file), str(card)],
             metadata={"classes": record.classes, **spec["tags"]},
         )
     # Opening the run again set its end to now; its duration is the training's.

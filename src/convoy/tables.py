@@ -138,7 +138,7 @@ def show_comparison(console: Console, comparison: "Comparison") -> None:
     table = new_table(f"runs on {comparison.dataset}")
     table.add_column("run", overflow="fold")
     heads = {
-        "best/val_accuracy": ("val.\n%", 100, 1),
+        "val/best_accuracy": ("val.\n%", 100, 1),
         "test/accuracy": ("test\n%", 100, 2),
         "test/accuracy_low": ("95 %\nfrom", 100, 1),
         "test/accuracy_high": ("\nto", 100, 1),

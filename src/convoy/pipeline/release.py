@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convoy import digests, promotion, registry, tracking
+from convoy import digests, notes, promotion, registry, tracking
 from convoy.datamodule import read_split
 from convoy.errors import ConvoyError
 from convoy.evaluation.significance import mcnemar
 from convoy.outcome import Outcome
+from convoy.pipeline.reporting import card_of, keep_report
 from convoy.pipeline.session import Session, Training
 from convoy.pipeline.training import record_of, row_of, trained
 from convoy.progress import Step, report
@@ -59,6 +60,7 @@ def register(work: Session) -> Registration:
             "convoy.flow_run": work.flow_run,
             "convoy.test_accuracy": str(row_of(chosen).test_accuracy),
         },
+        "card": card_of(work, chosen),
     }
     output = chosen.folder / "log.txt"
     found = work.launcher.run("convoy.registration", spec, output, lambda event: None)
@@ -130,22 +132,20 @@ def finish(work: Session, registered: Registration, verdict: Verdict, alias: str
     chosen = row_of(best(work))
     metrics = {
         "test/accuracy": chosen.test_accuracy,
-        "best/val_accuracy": chosen.val_accuracy,
+        "val/best_accuracy": chosen.val_accuracy,
         "cost/seconds": outcome.seconds,
         "cost/overhead_seconds": outcome.seconds - outcome.fit_seconds,
     }
     tracking.log_metrics(work.client, work.run_id, metrics)
-    reasons = "\n".join(f"- {reason}" for reason in outcome.reasons)
-    note = (
-        f"Best on validation: **{chosen.architecture}**, registered as `{outcome.model}` version "
-        f"{outcome.version} ({outcome.alias}).\n\n{reasons}"
-    )
+    how = notes.again(work.stamps, work.plan, list(work.trainings))
+    note = notes.pipeline(outcome, chosen.architecture, how)
     tags = {
         tracking.TRAININGS: ",".join(row.run_id for row in outcome.rows),
         "convoy.verdict": "allowed" if outcome.allowed else "refused",
     }
     tracking.describe(work.client, work.run_id, note, tags)
     work.close(work.run_id)
+    keep_report(work, outcome, best(work))
     return outcome
 
 

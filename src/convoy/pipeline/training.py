@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from convoy import digests, environment, published_weights, tracking
+from convoy import digests, environment, notes, published_weights, tracking
 from convoy.errors import ConvoyError
 from convoy.evaluation.figures import confusion_figure, curves_figure
 from convoy.evaluation.metrics import Evaluation
@@ -15,6 +15,7 @@ from convoy.pipeline.session import Session, Training
 from convoy.programs.launcher import Launcher
 from convoy.progress import Epoch, Step, report
 from convoy.recipe import Recipe
+from convoy.system_metrics import monitored
 from convoy.training.spec import TrainingResult, TrainingSpec, finished, history, training_key
 
 EVALUATION = "convoy.evaluation"
@@ -48,6 +49,8 @@ def train(work: Session, architecture: str) -> str:
         work.stamps,
     )
     work.open_runs.append(run_id)
+    how = notes.again(work.stamps, work.plan, [architecture])
+    tracking.describe(work.client, run_id, notes.begun(architecture, work.stamps, how), {})
     result = fit(work, work.launcher, step, architecture, recipe, folder, run_id)
     work.trainings[architecture] = Training(architecture, key, folder, run_id, False, result)
     return run_id
@@ -110,7 +113,8 @@ def fit(
         )
 
     output = folder / "log.txt"
-    found = launcher.run("convoy.training.fit", spec.model_dump(), output, follow)
+    with monitored(run_id):
+        found = launcher.run("convoy.training.fit", spec.model_dump(), output, follow)
     for row in history(folder):  # those that a crash kept from MLflow
         log(row)
     result = TrainingResult.model_validate(found)
@@ -183,9 +187,9 @@ def figures_of(result: TrainingResult) -> dict[str, float]:
     """Return the metrics that a finished training leaves with its run."""
     return {
         "cost/training_seconds": result.seconds,
-        "best/epoch": result.best_epoch,
-        "best/val_loss": result.val_loss,
-        "best/val_accuracy": result.val_accuracy,
+        "val/best_epoch": result.best_epoch,
+        "val/best_loss": result.val_loss,
+        "val/best_accuracy": result.val_accuracy,
     }
 
 

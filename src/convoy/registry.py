@@ -87,6 +87,13 @@ def by_key(client: MlflowClient, name: str, key: str) -> Registered | None:
     return registered[0] if registered else None
 
 
+def of_run(client: MlflowClient, run_id: str) -> Registered | None:
+    """Return the newest version that a run's network was registered as, if there is one."""
+    found = client.search_model_versions(f"run_id='{run_id}'")
+    registered = sorted((_registered(v, {}) for v in found), key=lambda r: r.created)
+    return registered[-1] if registered else None
+
+
 def _registered(found: ModelVersion, aliases: dict[str, list[str]]) -> Registered:
     return Registered(
         name=found.name,

@@ -12,7 +12,6 @@ from rich.text import Text
 from convoy.outcome import Outcome, Trained
 
 if TYPE_CHECKING:
-    from convoy.comparison import Comparison
     from convoy.inference.predict import Prediction
     from convoy.promotion import Entry
     from convoy.registry import Registered
@@ -75,9 +74,9 @@ def _table(trained: Trained) -> Table:
             f"{row.test_accuracy * 100:.2f}",
             f"{row.test_accuracy_low * 100:.1f}-{row.test_accuracy_high * 100:.1f}",
             f"{row.parameters:,}",
-            _digits(row.multiply_adds / 1e6),
-            _digits(row.seconds),
-            _digits(row.microseconds_per_image),
+            digits(row.multiply_adds / 1e6),
+            digits(row.seconds),
+            digits(row.microseconds_per_image),
             style="bold" if row.val_accuracy == best else "",
         )
     if any(row.kept for row in trained.rows):
@@ -98,7 +97,7 @@ def new_table(title: str | None = None) -> Table:
     )
 
 
-def _digits(value: float) -> str:
+def digits(value: float) -> str:
     """Three or four digits say enough of a cost."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
@@ -131,36 +130,6 @@ def _next_steps(outcome: Outcome) -> RenderableType:
     for what, command in rows:
         lines += [Text(f"  # {what}", style="dim"), Text(f"  {command}", style="bold cyan")]
     return Group(*lines)
-
-
-def show_comparison(console: Console, comparison: "Comparison") -> None:
-    """Print runs side by side, the best test accuracy first."""
-    table = new_table(f"runs on {comparison.dataset}")
-    table.add_column("run", overflow="fold")
-    heads = {
-        "val/best_accuracy": ("val.\n%", 100, 1),
-        "test/accuracy": ("test\n%", 100, 2),
-        "test/accuracy_low": ("95 %\nfrom", 100, 1),
-        "test/accuracy_high": ("\nto", 100, 1),
-        "test/balanced_accuracy": ("balanced\n%", 100, 2),
-        "test/macro_f1": ("macro\nF1", 1, 4),
-        "test/negative_log_likelihood": ("log\nloss", 1, 4),
-        "test/expected_calibration_error": ("calib.\nerror", 1, 4),
-        "cost/training_seconds": ("train\ns", 1, 1),
-    }
-    for head, _, _ in heads.values():
-        table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("run id", no_wrap=True)
-    ordered = sorted(comparison.runs, key=lambda run: -run.metrics.get("test/accuracy", -1.0))
-    for run in ordered:
-        cells = (
-            f"{run.metrics[name] * scale:.{digits}f}" if name in run.metrics else "-"
-            for name, (_, scale, digits) in heads.items()
-        )
-        table.add_row(run.name, *cells, run.run_id[:8])
-    console.print(table)
-    console.print("Compared in the MLflow UI, while `make up` runs:")
-    console.print(comparison.address, markup=False, soft_wrap=True)
 
 
 def show_versions(console: Console, versions: "Sequence[Registered]") -> None:

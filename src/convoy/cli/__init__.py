@@ -7,7 +7,16 @@ from typing import NoReturn
 
 import typer
 
-from convoy.cli import data, finder, networks, pipeline, registered, reporting, sweeps
+from convoy.cli import (
+    comparing,
+    data,
+    finder,
+    networks,
+    pipeline,
+    registered,
+    reporting,
+    sweeps,
+)
 from convoy.errors import ConvoyError
 
 app = typer.Typer(
@@ -24,7 +33,7 @@ for command in (
     pipeline.run,
     pipeline.train,
     sweeps.sweep,
-    pipeline.compare,
+    comparing.compare,
     reporting.report,
     registered.models,
     registered.promote,

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from convoy.cli import plots
 from convoy.cli.terminal import Json, print_json, project
-from convoy.errors import ConvoyError, Stopped, UsageError
+from convoy.errors import Stopped
 
 if TYPE_CHECKING:
     from convoy.plan import Plan
     from convoy.training.suggestion import Suggestion
-
-FORMATS = (".png", ".svg")
 
 
 def find(
@@ -36,7 +35,7 @@ def find(
     plan = make_plan(here, dataset, [architecture], settings or [])
     plan.check_recipes()
     if plot:
-        _check(plot)
+        plots.check(plot)
     versions.check(here, plan.dataset)
     version, found = _search(plan)
     if plot:
@@ -54,14 +53,6 @@ def find(
         from rich.console import Console
 
         finder_tables.show_suggestion(Console(), architecture, recipe, found)
-
-
-def _check(plot: Path) -> None:
-    """Refuse a figure that could not be written, before anything is computed for it."""
-    if plot.suffix.lower() not in FORMATS:
-        raise UsageError(f"--plot {plot}: name a file that ends in {' or '.join(FORMATS)}.")
-    if not plot.absolute().parent.is_dir():
-        raise UsageError(f"--plot {plot}: there is no folder {plot.parent}; create it first.")
 
 
 def _search(plan: "Plan") -> "tuple[str, Suggestion]":
@@ -123,10 +114,7 @@ def _search(plan: "Plan") -> "tuple[str, Suggestion]":
 
 
 def _draw(plot: Path, plan: "Plan", found: "Suggestion") -> None:
-    from io import BytesIO
-
     from convoy.evaluation.rates_figure import rates_figure
-    from convoy.files import write_atomically
 
     points = found.rates.points
     named = {"falls fastest": found.rates.steepest, "a tenth of the lowest": found.rates.tenth}
@@ -138,11 +126,4 @@ def _draw(plot: Path, plan: "Plan", found: "Suggestion") -> None:
         {name: rate for name, rate in named.items() if rate},
         f"{plan.architectures[0]} on {plan.dataset}",
     )
-    drawn = BytesIO()
-    figure.savefig(drawn, format=plot.suffix.lower().removeprefix("."))
-    try:
-        write_atomically(plot.absolute(), drawn.getvalue())
-    except OSError as error:
-        raise ConvoyError(
-            f"cannot write {plot} ({error.strerror}): give this user the right, or name another."
-        ) from None
+    plots.write(plot, figure)

@@ -1,7 +1,6 @@
-"""`convoy run | train | compare | up`: the pipeline, and what came of it."""
+"""`convoy run | train | up`: the pipeline, by hand and on its schedule."""
 
 import os
-from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,26 +112,6 @@ def _run(plan: "Plan", flow: str) -> Any:
                 server.wait()
             named = plan.dataset, list(plan.architectures), list(plan.overrides), plan.strict
             return getattr(flows, flow)(*named)
-
-
-def compare(
-    runs: Annotated[list[str] | None, typer.Argument(help="MLflow run ids.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Whose last pipeline run.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Compare runs: the last pipeline's, or those that are named."""
-    plan = plan_of(dataset)
-
-    from rich.console import Console
-
-    from convoy import comparison
-    from convoy.tables import show_comparison
-
-    found = comparison.compare(plan, runs or [])
-    if as_json:
-        print_json(asdict(found))
-    else:
-        show_comparison(Console(), found)
 
 
 def up() -> None:

@@ -20,7 +20,7 @@ from convoy.evaluation.intervals import bootstrap
 from convoy.evaluation.metrics import Evaluation, evaluate
 from convoy.evaluation.predictions import FILE, Predictions, Scored
 from convoy.evaluation.reading import open_images
-from convoy.files import read_json, write_json
+from convoy.files import read_json, write_atomically, write_json
 from convoy.graph import ArchitectureRecord, Graph, load_graph
 from convoy.programs.entry import Emit
 from convoy.splits import Split
@@ -46,6 +46,8 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     graph = load_graph(record, folder / "model.safetensors")
     predictions = predict(graph, spec["files"], tuple(record.classes))
     predictions.save(folder / FILE)
+    # Beside the weights, so that they can be scored again when the settings are others.
+    write_atomically(folder / "architecture.json", record.to_json().encode())
     drawing = Drawing(folder)
     evaluation, calibration = score(predictions, drawing)
     draw(evaluation, calibration, record.architecture, drawing)

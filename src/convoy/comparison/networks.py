@@ -1,0 +1,226 @@
+"""Runs as networks: several of one recipe with different seeds are one, by their mean."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from statistics import mean, stdev
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convoy import tracking
+from convoy.comparison.choice import Choice
+from convoy.comparison.evidence import Evidence
+from convoy.evaluation.pareto import COSTS, Cost, Priced, dominating
+from convoy.evaluation.significance import paired_differences, paired_interval
+from convoy.lookup import SHORT
+from convoy.tracking import run_name
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+SEED = 0
+"""Of the bootstraps: any would do, and the same runs shall give the same intervals."""
+LONGEST = 24
+"""Characters of what tells two recipes of one architecture apart, before a run's id does."""
+MEASURED: dict[Cost, tuple[str, float]] = {
+    "latency": ("cost/microseconds_per_image", 1e-3),
+    "parameters": ("cost/parameters", 1),
+    "training": ("cost/training_seconds", 1),
+}
+"""The metric of each cost, and what makes its unit of it."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run's figures."""
+
+    run_id: str
+    name: str
+    network: str
+    """The name of the network that it belongs to."""
+    seed: str
+    dataset_version: str
+    commit: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric of a network, in the mean over its seeds."""
+
+    mean: float
+    low: float | None
+    """The lower end of its 95 % interval; None where nobody has taken one."""
+    high: float | None
+    deviation: float | None
+    """Between seeds; None with one."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A training, or several of one recipe with different seeds."""
+
+    name: str
+    runs: tuple[str, ...]
+    seeds: tuple[str, ...]
+    champion: str | None
+    """The registered version, where one of the runs is the champion's."""
+    metrics: dict[str, Figure]
+    """By the name in MLflow, those of `test` and `cost` that all its runs have."""
+    costs: dict[Cost, float]
+    dominated: dict[Cost, str]
+    """Who is at least as accurate for less, by cost; what is not here is on the front."""
+
+    @property
+    def accuracy(self) -> Figure:
+        return self.metrics["test/accuracy"]
+
+    @property
+    def priced(self) -> Priced:
+        """The network as the Pareto figure takes it."""
+        found = self.accuracy
+        low, high = found.low or 0.0, 1.0 if found.high is None else found.high
+        return Priced(self.name, found.mean, low, high, self.costs)
+
+
+def group(
+    runs: "Sequence[Run]", found: Mapping[str, Evidence], chosen: Choice
+) -> tuple[Network, ...]:
+    """Return the networks that runs belong to, the most accurate first."""
+    members = _replicates(runs)
+    champion = chosen.champion
+    serving = {champion.run_id: champion.version} if champion else {}
+    networks = [
+        _network(name, those, found, serving)
+        for name, those in zip(_names(members), members, strict=True)
+    ]
+    networks.sort(key=lambda one: -one.accuracy.mean)
+    priced = [one.priced for one in networks]
+    beaten = {cost: dominating(priced, cost) for cost in COSTS}
+    return tuple(
+        Network(
+            **{
+                **vars(one),
+                "dominated": {c: beaten[c][one.name] for c in COSTS if one.name in beaten[c]},
+            }
+        )
+        for one in networks
+    )
+
+
+def compared(run: "Run", networks: Sequence[Network], found: Mapping[str, Evidence]) -> Compared:
+    """Return a run's own figures."""
+    return Compared(
+        run_id=run.info.run_id,
+        name=run_name(run),
+        network=next(one.name for one in networks if run.info.run_id in one.runs),
+        seed=run.data.params.get("seed", ""),
+        dataset_version=run.data.tags.get(tracking.VERSION, ""),
+        commit=run.data.tags.get(tracking.COMMIT, ""),
+        metrics={**run.data.metrics, **found[run.info.run_id].metrics},
+    )
+
+
+def _replicates(runs: "Sequence[Run]") -> "list[list[Run]]":
+    """Return runs by recipe and dataset version.
+
+    Where a seed comes twice, the code has changed between: then by commit too, and where that does
+    not tell them apart either, each run is its own.
+    """
+    found: list[list[Run]] = []
+    for alike in _by(runs, _recipe):
+        if _differ_in_seed(alike):
+            found.append(alike)
+            continue
+        for same in _by(alike, lambda run: run.data.tags.get(tracking.COMMIT, "")):
+            found += [same] if _differ_in_seed(same) else [[run] for run in same]
+    return found
+
+
+def _by(runs: "Iterable[Run]", key: "Callable[[Run], object]") -> "list[list[Run]]":
+    found: dict[object, list[Run]] = {}
+    for run in runs:
+        found.setdefault(key(run), []).append(run)
+    return list(found.values())
+
+
+def _recipe(run: "Run") -> object:
+    values = {name: value for name, value in run.data.params.items() if name != "seed"}
+    return run.data.tags.get(tracking.DIGEST, ""), tuple(sorted(values.items()))
+
+
+def _differ_in_seed(runs: "Sequence[Run]") -> bool:
+    return len({run.data.params.get("seed", "") for run in runs}) == len(runs)
+
+
+def _names(members: "Sequence[Sequence[Run]]") -> list[str]:
+    """Name each by its architecture; where it is not alone, by what its recipe has of its own."""
+    named = [_name(those[0], [other[0] for other in members]) for those in members]
+    twice = {name for name in named if named.count(name) > 1}
+    return [
+        f"{those[0].data.params['architecture']} {those[0].info.run_id[:SHORT]}"
+        if name in twice
+        else name
+        for name, those in zip(named, members, strict=True)
+    ]
+
+
+def _name(run: "Run", others: "Sequence[Run]") -> str:
+    params = run.data.params
+    architecture = params["architecture"]
+    kin = [one.data.params for one in others if one.data.params["architecture"] == architecture]
+    known = sorted({name for one in kin for name in one} - {"seed"})
+    own = [name for name in known if len({one.get(name, "") for one in kin}) > 1]
+    said = ", ".join(f"{name.rpartition('.')[2]} {params.get(name, 'off')}" for name in own)
+    if len(said) > LONGEST:
+        return f"{architecture} {run.info.run_id[:SHORT]}"
+    return f"{architecture} ({said})" if said else architecture
+
+
+def _network(
+    name: str, runs: "Sequence[Run]", found: Mapping[str, Evidence], serving: Mapping[str, str]
+) -> Network:
+    ids = tuple(run.info.run_id for run in runs)
+    each = [{**run.data.metrics, **found[run.info.run_id].metrics} for run in runs]
+    shared = set.intersection(*map(set, each))
+    metrics = {
+        metric: _figure(metric, each)
+        for metric in sorted(shared)
+        if metric.startswith(("test/", "cost/")) and not metric.endswith(("_low", "_high"))
+    }
+    metrics["test/accuracy"] = _accuracy(ids, found, metrics.get("test/accuracy"))
+    costs = {
+        cost: metrics[metric].mean * unit
+        for cost, (metric, unit) in MEASURED.items()
+        if metric in metrics and metrics[metric].mean > 0
+    }
+    champion = next((serving[run_id] for run_id in ids if run_id in serving), None)
+    seeds = tuple(run.data.params.get("seed", "") for run in runs)
+    return Network(name, ids, seeds, champion, metrics, costs, {})
+
+
+def _figure(metric: str, each: Sequence[Mapping[str, float]]) -> Figure:
+    values = [one[metric] for one in each]
+    if len(values) > 1:
+        return Figure(mean(values), None, None, stdev(values))
+    return Figure(values[0], _end(metric, "low", each[0]), _end(metric, "high", each[0]), None)
+
+
+def _end(metric: str, end: str, metrics: Mapping[str, float]) -> float | None:
+    name = metric.partition("/")[2]
+    # Wilson's for the accuracy, as `convoy run` shows it; the bootstrap's for the others.
+    found = metrics.get(f"{metric}_{end}", metrics.get(f"interval/{name}_{end}"))
+    return found if found is None or isfinite(found) else None
+
+
+def _accuracy(ids: Sequence[str], found: Mapping[str, Evidence], logged: Figure | None) -> Figure:
+    """Return the accuracy, of which images and seeds give the interval where there are several."""
+    correct = np.stack([found[run_id].correct for run_id in ids])
+    if logged is not None and len(ids) == 1:
+        return logged
+    nothing = np.zeros(correct.shape[1], dtype=bool)
+    low, high = paired_interval(paired_differences(correct, nothing, SEED))
+    values = correct.mean(axis=1).tolist()
+    spread = stdev(values) if len(values) > 1 else None
+    return Figure(mean(values), max(low, 0.0), min(high, 1.0), spread)

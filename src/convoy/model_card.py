@@ -32,8 +32,8 @@ def markdown(card: Card) -> str:
     network, data = card.network, card.data
     parts = [
         f"# {_plain(card.model)}: {network.architecture}",
-        f"Tells {len(data.classes)} classes of images apart: {_classes(data.classes)}. It takes raw "
-        f"`uint8` images (N, H, W, {_channels(data)}) of any size and returns a probability a "
+        f"Tells {len(data.classes)} classes of images apart: {_classes(data.classes)}. It takes "
+        f"raw `uint8` images (N, H, W, {_channels(data)}) of any size and returns a probability a "
         f"class; resizing to {data.image_size} x {data.image_size} pixels and normalising are "
         f"inside its graph.",
         "## Results",

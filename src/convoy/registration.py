@@ -94,7 +94,6 @@ def _register(client: MlflowClient, spec: dict[str, Any], record: ArchitectureRe
             raise ConvoyError(f"cannot create the model {spec['name']!r}: {error}") from error
     tags = {**spec["tags"], KEY: spec["key"], MANIFEST: manifest}
     created = mlflow.register_model(uri, spec["name"], tags=tags)
-    client.update_model_version(spec["name"], created.version, spec["card"])
     return str(created.version)
 
 
@@ -111,9 +110,8 @@ def _log_model(
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, len(record.mean)))]),
         outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(record.classes)))]),
     )
-    folder = Path(spec["folder"])
-    card = folder / "MODEL_CARD.md"
-    card.write_text(spec["card"], encoding="utf-8")
+    weights = Path(spec["folder"]) / "model.safetensors"
+    extra = [str(weights), str(record_file), *spec.get("extra_files", ())]
     ended = client.get_run(spec["run_id"]).info.end_time
     # What the machine does here is no part of the training's figures.
     with mlflow.start_run(run_id=spec["run_id"], log_system_metrics=False):
@@ -123,7 +121,7 @@ def _log_model(
             signature=signature,
             input_example=example,
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "mlflow", "numpy"],
-            extra_files=[str(folder / "model.safetensors"), str(record_file), str(card)],
+            extra_files=extra,
             metadata={"classes": record.classes, **spec["tags"]},
         )
     # Opening the run again set its end to now; its duration is the training's.

@@ -20,7 +20,7 @@ METRICS = (
     "val/accuracy",
     "test/macro_f1",
     "cost/parameters",
-    "cost/microseconds_per_image",
+    "cost/latency_p50_ms",
     "cost/training_seconds",
 )
 COLUMNS = (

@@ -173,7 +173,7 @@ def test_the_sweeps_run_has_the_best_and_nothing_is_left_running(swept: Swept) -
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["convoy.best_run"] == best["run_id"]
     assert parent.data.tags["convoy.best.learning_rate"] == str(best["values"]["learning_rate"])
-    assert parent.data.metrics["best/val_accuracy"] == best["val_accuracy"]
+    assert parent.data.metrics["val/best_accuracy"] == best["val_accuracy"]
     assert parent.data.metrics["trials/failed"] == 1
     assert parent.data.metrics.keys() >= {"importance/learning_rate"}
     everything = client.search_runs([digits_experiment(client)])

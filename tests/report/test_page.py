@@ -1,8 +1,9 @@
-"""The page of a pipeline run: whole, harmless whatever names it shows, honest about what it lacks."""
+"""The page of a pipeline run: whole, harmless whatever it shows, honest about what it lacks."""
 
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_whoever_reads_it_aloud_or_by_keyboard_finds_the_way(html: str) -> None:
     outline = Outline(html)
     levels = [int(tag[1]) for tag, _ in outline.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     for landmark in ("header", "nav", "main", "footer"):
         assert len(outline.named(landmark)) == 1
     assert all(found.get("alt") for found in outline.named("img"))

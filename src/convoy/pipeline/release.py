@@ -12,6 +12,7 @@ from convoy import digests, notes, promotion, registry, tracking
 from convoy.datamodule import read_split
 from convoy.errors import ConvoyError
 from convoy.evaluation.significance import mcnemar
+from convoy.model_card import FILE as CARD
 from convoy.outcome import Outcome
 from convoy.pipeline.reporting import card_of, keep_report
 from convoy.pipeline.session import Session, Training
@@ -42,6 +43,8 @@ def register(work: Session) -> Registration:
     """Register the best network on validation; score it and the champion side by side."""
     chosen = best(work)
     report(Step("register", "running", chosen.architecture))
+    card = chosen.folder / CARD
+    card.write_text(card_of(work, chosen), encoding="utf-8")
     spec = {
         "name": work.plan.data.model,
         "key": digests.values(chosen.key, chosen.result.weights_sha256),
@@ -60,10 +63,12 @@ def register(work: Session) -> Registration:
             "convoy.flow_run": work.flow_run,
             "convoy.test_accuracy": str(row_of(chosen).test_accuracy),
         },
-        "card": card_of(work, chosen),
+        "extra_files": [str(card)],
     }
     output = chosen.folder / "log.txt"
     found = work.launcher.run("convoy.registration", spec, output, lambda event: None)
+    name = work.plan.data.model
+    registry.describe(work.client, name, found["version"], card.read_text(encoding="utf-8"))
     report(Step("register", "done", f"{work.plan.data.model} version {found['version']}"))
     return Registration(**found)
 

@@ -1,6 +1,5 @@
 """The tasks that train and evaluate an architecture, and what MLflow is told of them."""
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from convoy import digests, environment, notes, published_weights, tracking
 from convoy.errors import ConvoyError
 from convoy.evaluation.figures import curves_figure
 from convoy.fine_tuning import normalisation
+from convoy.kept import keep_image
 from convoy.outcome import Row, Trained
 from convoy.pipeline.session import Session, Training
 from convoy.programs.launcher import Launcher
@@ -17,6 +17,7 @@ from convoy.recipe import Recipe
 from convoy.system_metrics import monitored
 from convoy.training.spec import TrainingResult, TrainingSpec, finished, history, training_key
 
+CONFUSION = "confusion_matrix"
 EVALUATION = "convoy.evaluation"
 """The tag with the key of the evaluation that a run holds."""
 
@@ -158,16 +159,12 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
         tracking.log_file(work.client, training.run_id, training.folder / file, "figures")
     for file in ("predictions.npz", "evaluation.json"):
         tracking.log_file(work.client, training.run_id, training.folder / file)
-    shown = row_of(training)
-    overrides = "".join(f" --set {shlex.quote(override)}" for override in work.plan.overrides)
-    note = (
-        f"**{training.architecture}** on `{work.plan.dataset}` version "
-        f"`{work.version.hash}`: test accuracy {shown.test_accuracy:.2%} "
-        f"({shown.test_accuracy_low:.2%} to {shown.test_accuracy_high:.2%}), best epoch "
-        f"{training.result.best_epoch} of {training.result.epochs}.\n\nAgain: check out "
-        f"`{work.stamps.commit}`, then `convoy run --dataset {work.plan.dataset} "
-        f"--architectures {training.architecture}{overrides}`."
-    )
+    if (file := training.folder / "figures" / f"{CONFUSION}.png").is_file():
+        # Once more, of its epoch: MLflow's charts show the images of several runs side by side.
+        keep_image(work.client, training.run_id, file, CONFUSION, training.result.best_epoch)
+    epochs = training.result.best_epoch, training.result.epochs
+    how = notes.again(work.stamps, work.plan, [training.architecture])
+    note = notes.training(row_of(training), work.stamps, epochs, how)
     for name, reason in training.evaluated["missing"].items():
         note += f"\n\nMissing: {name} ({reason})."
     tags = {**tags_of(training.result), EVALUATION: key}

@@ -27,6 +27,8 @@ class Axis:
     label: str
     form: Callable[[float], str]
     log: bool = False
+    whole: bool = False
+    """Whether only whole numbers mean something."""
 
     def share(self, value: float) -> float:
         """Return how far along the axis a value lies, from 0 to 1."""
@@ -47,6 +49,7 @@ class Axis:
                 if len(found) >= 3 or chosen is fine:
                     return found[:: max(1, len(found) // most)]
         step = _round_step((self.high - self.low) / most)
+        step = max(1.0, round(step)) if self.whole else step
         first = floor(self.low / step)
         steps = (round(step * (first + place), 10) for place in range(most * 2 + 3))
         return [tick for tick in steps if self.low - 1e-9 <= tick <= self.high + 1e-9]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from convoy import tracking
+from convoy import lookup, tracking
 from convoy.errors import ConvoyError, NotReproducible, UsageError
 from convoy.evaluation.metrics import Evaluation
 from convoy.evaluation.predictions import FILE as PREDICTIONS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CURVES = ("train/loss", "val/loss", "train/accuracy", "val/accuracy")
 HARMED = "robust/accuracy/"
 """The curves by the strength of a corruption begin so."""
-DRAWN_HERE = {"confusion_matrix", "curves", "reliability", "reliability_diagram"}
+DRAWN_HERE = {"confusion_matrix", "curves", "reliability"}
 """Figures of a run whose numbers the report draws by itself."""
 LARGEST = 4_000_000
 """Bytes of a picture that is looked at."""
@@ -55,10 +55,7 @@ def collect(client: "MlflowClient", run_id: str) -> Report:
 
 
 def _pipeline(client: "MlflowClient", run_id: str) -> "Run":
-    try:
-        (run,) = tracking.get_runs(client, [run_id])
-    except ConvoyError as error:
-        raise UsageError(f"{error}; `convoy report` alone takes the last pipeline run.") from None
+    (run,) = lookup.runs_named(client, [run_id])
     tags, status = run.data.tags, run.info.status
     if parent := tags.get("mlflow.parentRunId"):
         raise UsageError(

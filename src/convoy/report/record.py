@@ -53,7 +53,7 @@ class Network:
     @property
     def latency(self) -> float | None:
         """Milliseconds an image."""
-        if (found := self.metric("cost/latency_p50_ms", "cost/p50_ms")) is not None:
+        if (found := self.metric("cost/latency_p50_ms")) is not None:
             return found
         micro = self.metric("cost/microseconds_per_image")
         return None if micro is None else micro / 1000

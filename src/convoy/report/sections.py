@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from convoy.comparison.networks import SEED
 from convoy.errors import ConvoyError
 from convoy.evaluation.metrics import Evaluation
 from convoy.evaluation.pairwise import Entrant, Pair, compare_pairs
@@ -16,8 +17,6 @@ from convoy.report import charts
 from convoy.report.charts import percent, short
 from convoy.report.record import Network, Report
 
-SEED = 1
-"""Of the bootstrap between networks."""
 MOST_CLASSES = 30
 """Classes of a confusion matrix that a table shows; with more, the pairs alone."""
 MOST_PAIRS = 8
@@ -140,7 +139,7 @@ def curves(networks: Sequence[Network]) -> list[Markup]:
         values = [value for points in series.values() for _, value in points]
         if values:
             last = max(step for points in series.values() for step, _ in points)
-            x = charts.Axis(1, max(2, last), "epoch", "{:g}".format)
+            x = charts.Axis(1, max(2, last), "epoch", "{:g}".format, whole=True)
             y = charts.axis_of(values, "", percent if not log else "{:.3g}".format, log)
             found.append(charts.lines(label, series, x, y))
     if not found:
@@ -159,7 +158,7 @@ def harmed(networks: Sequence[Network]) -> dict[str, Markup]:
         values = [value for points in series.values() for _, value in points]
         last = max(step for points in series.values() for step, _ in points)
         kind = name.rpartition("/")[2]
-        x = charts.Axis(0, max(1, last), "strength", "{:g}".format)
+        x = charts.Axis(0, max(1, last), "strength", "{:g}".format, whole=True)
         y = charts.axis_of([*values, 0.0], "", percent)
         found[kind] = charts.lines(f"Test accuracy by strength of {kind}", series, x, y)
     return found
@@ -171,7 +170,11 @@ def reliabilities(networks: Sequence[Network]) -> dict[str, Markup]:
     for one in networks:
         if one.predictions:
             title = f"{one.architecture}: accuracy by confidence, on the diagonal if calibrated"
-            found[one.architecture] = charts.reliability(title, bins(one.predictions.test))
+            temperature = one.metric("calibration/temperature")
+            fitted = "" if temperature is None else f"; temperature {temperature:.2f}"
+            found[f"{one.architecture}{fitted}"] = charts.reliability(
+                title, bins(one.predictions.test)
+            )
     if not found:
         raise ValueError("it takes what a network says of each image")
     return found

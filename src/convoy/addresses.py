@@ -5,12 +5,27 @@ import os
 from collections.abc import Iterable
 from urllib.parse import quote, urlsplit
 
+CLASSIC = "workflowType=machine_learning"
+"""MLflow's pages are those of language models unless an address says otherwise."""
+
 
 def compare_address(base: str, experiment_id: str, run_ids: Iterable[str]) -> str:
     """Return the address of the MLflow page that compares exactly these runs."""
     runs = quote(json.dumps(list(run_ids), separators=(",", ":")))
     experiments = quote(json.dumps([experiment_id], separators=(",", ":")))
-    return f"{base}/#/compare-runs?runs={runs}&experiments={experiments}"
+    return f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{CLASSIC}"
+
+
+def runs_address(base: str, experiment_id: str, view: str, charts: bool = False) -> str:
+    """Return the address of an experiment's runs as a saved view shows them, or of their charts."""
+    mode = "&compareRunsMode=CHART" if charts else ""
+    return f"{base}/#/experiments/{experiment_id}/runs?viewStateShareKey={view}{mode}&{CLASSIC}"
+
+
+def artifact_address(base: str, experiment_id: str, run_id: str, path: str) -> str:
+    """Return the address of the MLflow page that shows one of a run's files."""
+    where = f"experiments/{experiment_id}/runs/{run_id}/artifacts/{quote(path)}"
+    return f"{base}/#/{where}?{CLASSIC}"
 
 
 def mlflow_interface() -> str:

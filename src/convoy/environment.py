@@ -32,6 +32,7 @@ def embedded(project: Project) -> dict[str, str]:
         "MLFLOW_LOGGING_LEVEL": "WARNING",  # its migrations narrate otherwise
         "MLFLOW_MODEL_CATALOG_URI": "",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true",
         "CONVOY_PREFECT_PORT": "4200",
         "CONVOY_MLFLOW_PORT": "5000",
         "DO_NOT_TRACK": "true",

@@ -110,15 +110,18 @@ def _log_model(
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, len(record.mean)))]),
         outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(record.classes)))]),
     )
+    weights = Path(spec["folder"]) / "model.safetensors"
+    extra = [str(weights), str(record_file), *spec.get("extra_files", ())]
     ended = client.get_run(spec["run_id"]).info.end_time
-    with mlflow.start_run(run_id=spec["run_id"]):
+    # What the machine does here is no part of the training's figures.
+    with mlflow.start_run(run_id=spec["run_id"], log_system_metrics=False):
         info = mlflow.pytorch.log_model(
             graph,
             name=record.architecture,
             signature=signature,
             input_example=example,
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "mlflow", "numpy"],
-            extra_files=[str(Path(spec["folder"]) / "model.safetensors"), str(record_file)],
+            extra_files=extra,
             metadata={"classes": record.classes, **spec["tags"]},
         )
     # Opening the run again set its end to now; its duration is the training's.

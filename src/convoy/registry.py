@@ -18,6 +18,8 @@ CHALLENGER = "challenger"
 KEY = "convoy.key"
 MANIFEST = "convoy.manifest"
 VERDICT = "convoy.verdict"
+LONGEST_DESCRIPTION = 5000
+"""Characters that MLflow's databases hold."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,12 @@ def version(client: MlflowClient, name: str, wanted: str) -> Registered:
             return registered
     there = [r.version for r in known] + [alias for r in known for alias in r.aliases]
     raise UsageError(f"{name} has no version or alias {wanted!r}: {nearest(wanted, there)}")
+
+
+def describe(client: MlflowClient, name: str, number: str, text: str) -> None:
+    """Give a version its description (Markdown), unless it has one: a person's stays."""
+    if not client.get_model_version(name, number).description:
+        client.update_model_version(name, number, text[:LONGEST_DESCRIPTION])
 
 
 def by_alias(client: MlflowClient, name: str, alias: str) -> Registered | None:

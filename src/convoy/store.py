@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from convoy import views
 from convoy.errors import ConvoyError
 from convoy.project import Project
 
@@ -50,7 +51,9 @@ def experiment(client: MlflowClient, project: Project, dataset: str) -> str:
     local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite")
     place = (project.state / "artifacts" / dataset).as_uri() if local else None
     try:
-        return str(client.create_experiment(dataset, artifact_location=place))
+        created = str(client.create_experiment(dataset, artifact_location=place))
+        views.offer(client, created)
+        return created
     except MlflowException:
         if found := client.get_experiment_by_name(dataset):
             return str(found.experiment_id)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from convoy import store
-from convoy.addresses import mlflow_interface, prefect_interface
+from convoy import store, views
+from convoy.addresses import mlflow_interface, prefect_interface, runs_address
 from convoy.errors import ConvoyError
 from convoy.files import write_json
 from convoy.plan import Plan
@@ -29,11 +29,15 @@ def start(plan: Plan) -> None:
     with _alone(project):
         for name in ("CONVOY_PREFECT_PORT", "CONVOY_MLFLOW_PORT"):
             _check_port(name)
-        store.connect(project)  # creates the database before a server and a run both would
+        # Created before a server and a run both would.
+        client = store.connect(project)
+        experiment = store.experiment(client, project, plan.dataset)
+        for one in client.search_experiments():
+            views.offer(client, str(one.experiment_id))
         prefect = f"{prefect_interface()}/api"
         write_json(project.state / "up.json", {"pid": os.getpid(), "prefect": prefect})
         try:
-            sys.stdout.write(_greeting(plan, prefect))
+            sys.stdout.write(_greeting(plan, prefect, experiment))
             sys.stdout.flush()
             code = _honcho(project, prefect)
         finally:
@@ -42,11 +46,11 @@ def start(plan: Plan) -> None:
         raise ConvoyError(f"a server ended by itself (exit code {code}); its last lines are above.")
 
 
-def _greeting(plan: Plan, prefect: str) -> str:
+def _greeting(plan: Plan, prefect: str, experiment: str) -> str:
     schedule = plan.settings.schedule
     return (
         f"Prefect UI   {prefect_interface()}\n"
-        f"MLflow UI    {mlflow_interface()}\n"
+        f"MLflow UI    {runs_address(mlflow_interface(), experiment, views.ID)}\n"
         f"Schedule     {schedule.cron} ({schedule.timezone}), as params.yaml says\n"
         f"Trigger now  PREFECT_API_URL={prefect} prefect deployment run pipeline/nightly\n"
         f"End it all   Ctrl-C\n\n"

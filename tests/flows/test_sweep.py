@@ -170,7 +170,7 @@ def test_the_sweeps_run_has_the_best_and_nothing_is_left_running(swept: Swept) -
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["convoy.best_run"] == best["run_id"]
     assert parent.data.tags["convoy.best.learning_rate"] == str(best["values"]["learning_rate"])
-    assert parent.data.metrics["best/val_accuracy"] == best["val_accuracy"]
+    assert parent.data.metrics["val/best_accuracy"] == best["val_accuracy"]
     assert parent.data.metrics["trials/failed"] == 1
     complete = [row for row in outcome["rows"] if row["state"] == "complete"]
     assert ("importance/learning_rate" in parent.data.metrics) == (len(complete) > 1)

@@ -37,15 +37,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("profile")) as opened:
+def tab() -> Iterator[Browser]:
+    with browser() as opened:
         yield opened
 
 
 @pytest.fixture(params=WIDTHS)
 def shown(request: pytest.FixtureRequest, tab: Browser, page: Path) -> Browser:
-    tab.complaints.clear()
-    tab.requests.clear()
+    tab.forget()
     tab.open(page, request.param)
     return tab
 
@@ -58,7 +57,7 @@ def test_nothing_is_asked_of_anybody_and_the_console_has_no_complaint(
 
 
 def test_every_picture_is_one_and_visible(shown: Browser) -> None:
-    pictures = shown.value(
+    pictures = shown.page.evaluate(
         "[...document.images].map(i => [i.src.slice(0, 11), i.complete, i.naturalWidth,"
         " i.naturalHeight, i.getBoundingClientRect().width, i.closest('.class') !== null])"
     )
@@ -71,16 +70,19 @@ def test_every_picture_is_one_and_visible(shown: Browser) -> None:
 
 
 def test_nothing_sticks_out_at_the_side(shown: Browser) -> None:
-    width = shown.value("innerWidth")
-    assert shown.value("document.documentElement.scrollWidth") <= width
+    width = shown.page.evaluate("innerWidth")
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
     wide = "[...document.querySelectorAll('img, h1, h2, p, figure')]"
-    assert shown.value(f"Math.max(...{wide}.map(e => e.getBoundingClientRect().right))") <= width
+    assert (
+        shown.page.evaluate(f"Math.max(...{wide}.map(e => e.getBoundingClientRect().right))")
+        <= width
+    )
 
 
 def test_the_figures_of_the_report_stand_on_the_page(shown: Browser, page: Path) -> None:
     report = read_json(page.with_name("report.json"))
     assert isinstance(report, dict)
-    rows = shown.value(
+    rows = shown.page.evaluate(
         "[...document.querySelectorAll('tr')].map(r => [...r.cells].map(c => c.innerText.trim()))"
     )
     for label in ("cat", "dog"):
@@ -90,12 +92,12 @@ def test_the_figures_of_the_report_stand_on_the_page(shown: Browser, page: Path)
                                   strict=True):  # fmt: skip
         assert [channel, f"{mean:.1f}", f"{std:.1f}"] in rows
     assert ["dog/cut.png", "is cut off", "download or copy it again"] in rows
-    tiles = shown.value("document.querySelector('.tiles').innerText").split()
+    tiles = shown.page.evaluate("document.querySelector('.tiles').innerText").split()
     assert {str(count) for count in report["totals"].values()} <= set(tiles)
 
 
 def test_copies_stand_side_by_side(shown: Browser) -> None:
-    pairs = shown.value(
+    pairs = shown.page.evaluate(
         "[...document.querySelectorAll('figure.pair')].map(f => ({text: f.innerText,"
         " tops: [...f.querySelectorAll('img')].map(i => i.getBoundingClientRect().top),"
         " lefts: [...f.querySelectorAll('img')].map(i => i.getBoundingClientRect().left)}))"
@@ -110,7 +112,7 @@ def test_copies_stand_side_by_side(shown: Browser) -> None:
 
 
 def test_a_screenshot_shows_more_than_an_empty_sheet(shown: Browser, tmp_path: Path) -> None:
-    shown.screenshot(tmp_path / "page.png")
+    shown.page.screenshot(path=tmp_path / "page.png", full_page=True)
     with Image.open(tmp_path / "page.png") as image:
         assert image.width in WIDTHS and image.height > 1500
         assert len(image.convert("RGB").quantize(64).getcolors() or []) > 40

@@ -7,7 +7,16 @@ from typing import NoReturn
 
 import typer
 
-from convoy.cli import comparing, data, finder, networks, pipeline, registered, sweeps
+from convoy.cli import (
+    comparing,
+    data,
+    finder,
+    networks,
+    pipeline,
+    registered,
+    reporting,
+    sweeps,
+)
 from convoy.errors import ConvoyError
 
 app = typer.Typer(
@@ -25,6 +34,7 @@ for command in (
     pipeline.train,
     sweeps.sweep,
     comparing.compare,
+    reporting.report,
     registered.models,
     registered.promote,
     registered.rollback,

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convoy import digests, promotion, registry, tracking
+from convoy import digests, notes, promotion, registry, tracking
 from convoy.datamodule import read_split
 from convoy.errors import ConvoyError
 from convoy.evaluation.significance import mcnemar
+from convoy.model_card import FILE as CARD
 from convoy.outcome import Outcome
+from convoy.pipeline.reporting import card_of, keep_report
 from convoy.pipeline.session import Session, Training
 from convoy.pipeline.training import record_of, row_of, trained
 from convoy.progress import Step, report
@@ -41,6 +43,8 @@ def register(work: Session) -> Registration:
     """Register the best network on validation; score it and the champion side by side."""
     chosen = best(work)
     report(Step("register", "running", chosen.architecture))
+    card = chosen.folder / CARD
+    card.write_text(card_of(work, chosen), encoding="utf-8")
     spec = {
         "name": work.plan.data.model,
         "key": digests.values(chosen.key, chosen.result.weights_sha256),
@@ -59,9 +63,12 @@ def register(work: Session) -> Registration:
             "convoy.flow_run": work.flow_run,
             "convoy.test_accuracy": str(row_of(chosen).test_accuracy),
         },
+        "extra_files": [str(card)],
     }
     output = chosen.folder / "log.txt"
     found = work.launcher.run("convoy.registration", spec, output, lambda event: None)
+    name = work.plan.data.model
+    registry.describe(work.client, name, found["version"], card.read_text(encoding="utf-8"))
     report(Step("register", "done", f"{work.plan.data.model} version {found['version']}"))
     return Registration(**found)
 
@@ -130,22 +137,20 @@ def finish(work: Session, registered: Registration, verdict: Verdict, alias: str
     chosen = row_of(best(work))
     metrics = {
         "test/accuracy": chosen.test_accuracy,
-        "best/val_accuracy": chosen.val_accuracy,
+        "val/best_accuracy": chosen.val_accuracy,
         "cost/seconds": outcome.seconds,
         "cost/overhead_seconds": outcome.seconds - outcome.fit_seconds,
     }
     tracking.log_metrics(work.client, work.run_id, metrics)
-    reasons = "\n".join(f"- {reason}" for reason in outcome.reasons)
-    note = (
-        f"Best on validation: **{chosen.architecture}**, registered as `{outcome.model}` version "
-        f"{outcome.version} ({outcome.alias}).\n\n{reasons}"
-    )
+    how = notes.again(work.stamps, work.plan, list(work.trainings))
+    note = notes.pipeline(outcome, chosen.architecture, how)
     tags = {
         tracking.TRAININGS: ",".join(row.run_id for row in outcome.rows),
         "convoy.verdict": "allowed" if outcome.allowed else "refused",
     }
     tracking.describe(work.client, work.run_id, note, tags)
     work.close(work.run_id)
+    keep_report(work, outcome, best(work))
     return outcome
 
 

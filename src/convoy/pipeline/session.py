@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from convoy import promotion, registry, store, tracking, versions
+from convoy import notes, promotion, registry, store, tracking, versions
 from convoy.errors import ConvoyError, NotReproducible, Stopped
 from convoy.ingestion.render import write_page
 from convoy.plan import Plan
@@ -119,12 +119,20 @@ class Session:
         if not self.run_id:  # a retry of this task goes on in the run that is open
             self.run_id = self._open_run()
             self.open_runs.append(self.run_id)
+            self._describe()
             tracking.log_file(self.client, self.run_id, self._page(), "dataset")
             if self.version.flags:
                 tracking.flag(self.client, self.run_id, "; ".join(self.version.flags))
         counts = {split: sum(found.values()) for split, found in self.manifest["counts"].items()}
         report(Step("ingest", "done", ", ".join(f"{v:,} {k}" for k, v in counts.items())))
         return self.version.hash
+
+    def _describe(self) -> None:
+        """Say in the run what it is, so that it does also if it never comes to its end."""
+        names = self.plan.architectures
+        how = notes.again(self.stamps, self.plan, names)
+        note = notes.begun(", ".join(names), self.stamps, how)
+        tracking.describe(self.client, self.run_id, note, {})
 
     def _page(self) -> Path:
         """Draw the dataset's page."""

@@ -113,7 +113,7 @@ def finish(work: Sweep) -> SweepOutcome:
     note, tags = "No trial came to its end.", {}
     if best := outcome.best:
         assert best.val_accuracy is not None and best.val_loss is not None
-        metrics |= {"best/val_accuracy": best.val_accuracy, "best/val_loss": best.val_loss}
+        metrics |= {"val/best_accuracy": best.val_accuracy, "val/best_loss": best.val_loss}
         tags = {f"convoy.best.{name}": str(value) for name, value in best.values.items()}
         tags |= {"convoy.best_trial": str(best.number), "convoy.best_run": str(best.run_id)}
         chosen = " ".join(f"`{setting}`" for setting in outcome.settings)

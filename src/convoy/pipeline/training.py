@@ -1,21 +1,23 @@
 """The tasks that train and evaluate an architecture, and what MLflow is told of them."""
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from convoy import digests, environment, published_weights, tracking
+from convoy import digests, environment, notes, published_weights, tracking
 from convoy.errors import ConvoyError
 from convoy.evaluation.figures import curves_figure
 from convoy.fine_tuning import normalisation
+from convoy.kept import keep_image
 from convoy.outcome import Row, Trained
 from convoy.pipeline.session import Session, Training
 from convoy.programs.launcher import Launcher
 from convoy.progress import Epoch, Step, report
 from convoy.recipe import Recipe
+from convoy.system_metrics import monitored
 from convoy.training.spec import TrainingResult, TrainingSpec, finished, history, training_key
 
+CONFUSION = "confusion_matrix"
 EVALUATION = "convoy.evaluation"
 """The tag with the key of the evaluation that a run holds."""
 
@@ -47,6 +49,8 @@ def train(work: Session, architecture: str) -> str:
         work.stamps,
     )
     work.open_runs.append(run_id)
+    how = notes.again(work.stamps, work.plan, [architecture])
+    tracking.describe(work.client, run_id, notes.begun(architecture, work.stamps, how), {})
     result = fit(work, work.launcher, step, architecture, recipe, folder, run_id)
     work.trainings[architecture] = Training(architecture, key, folder, run_id, False, result)
     return run_id
@@ -109,7 +113,8 @@ def fit(
         )
 
     output = folder / "log.txt"
-    found = launcher.run("convoy.training.fit", spec.model_dump(), output, follow)
+    with monitored(run_id):
+        found = launcher.run("convoy.training.fit", spec.model_dump(), output, follow)
     for row in history(folder):  # those that a crash kept from MLflow
         log(row)
     result = TrainingResult.model_validate(found)
@@ -154,16 +159,12 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
         tracking.log_file(work.client, training.run_id, training.folder / file, "figures")
     for file in ("predictions.npz", "evaluation.json"):
         tracking.log_file(work.client, training.run_id, training.folder / file)
-    shown = row_of(training)
-    overrides = "".join(f" --set {shlex.quote(override)}" for override in work.plan.overrides)
-    note = (
-        f"**{training.architecture}** on `{work.plan.dataset}` version "
-        f"`{work.version.hash}`: test accuracy {shown.test_accuracy:.2%} "
-        f"({shown.test_accuracy_low:.2%} to {shown.test_accuracy_high:.2%}), best epoch "
-        f"{training.result.best_epoch} of {training.result.epochs}.\n\nAgain: check out "
-        f"`{work.stamps.commit}`, then `convoy run --dataset {work.plan.dataset} "
-        f"--architectures {training.architecture}{overrides}`."
-    )
+    if (file := training.folder / "figures" / f"{CONFUSION}.png").is_file():
+        # Once more, of its epoch: MLflow's charts show the images of several runs side by side.
+        keep_image(work.client, training.run_id, file, CONFUSION, training.result.best_epoch)
+    epochs = training.result.best_epoch, training.result.epochs
+    how = notes.again(work.stamps, work.plan, [training.architecture])
+    note = notes.training(row_of(training), work.stamps, epochs, how)
     for name, reason in training.evaluated["missing"].items():
         note += f"\n\nMissing: {name} ({reason})."
     tags = {**tags_of(training.result), EVALUATION: key}
@@ -174,9 +175,9 @@ def figures_of(result: TrainingResult) -> dict[str, float]:
     """Return the metrics that a finished training leaves with its run."""
     return {
         "cost/training_seconds": result.seconds,
-        "best/epoch": result.best_epoch,
-        "best/val_loss": result.val_loss,
-        "best/val_accuracy": result.val_accuracy,
+        "val/best_epoch": result.best_epoch,
+        "val/best_loss": result.val_loss,
+        "val/best_accuracy": result.val_accuracy,
     }
 
 

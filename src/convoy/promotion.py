@@ -1,4 +1,4 @@
-"""The gate, and the journal of what served.
+"""The journal of what served.
 
 MLflow keeps one version behind an alias and forgets the one before; the journal is kept in the
 registered model's own tags: an intent, the alias move, done. A kill between any two leaves the old
@@ -15,43 +15,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from convoy.errors import UsageError
-from convoy.evaluation.significance import Paired
-from convoy.registry import CHALLENGER, CHAMPION, VERDICT, by_alias, version
-from convoy.settings import Gate
+from convoy.registry import CHALLENGER, CHAMPION, by_alias, version
 
 PREFIX = "convoy.journal."
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate says of a version, with its reasons."""
-
-    allowed: bool
-    reasons: list[str]
-
-
-def judge(gate: Gate, accuracy: float, champion: str | None, paired: Paired | None) -> Verdict:
-    """Compare like with like: both on the same test images, by a floor, a margin and a paired test.
-
-    `paired` is None for the first version, which has nobody to beat.
-    """
-    passed: list[str] = []
-    failed: list[str] = []
-    floor = f"test accuracy {accuracy:.2%} against the floor of {gate.floor:.2%}"
-    (passed if accuracy >= gate.floor else failed).append(floor)
-    if champion is None or paired is None:
-        passed.append("no champion yet")
-    else:
-        against = f"{paired.gain * 100:+.2f} points against champion version {champion}"
-        margin = f"{against}, margin {gate.margin * 100:.2f}"
-        (passed if paired.gain >= gate.margin else failed).append(margin)
-        evidence = (
-            f"{paired.challenger_only} of the {paired.challenger_only + paired.champion_only} "
-            f"images that only one of them gets right are its own: p = {paired.p_better:.3f}, "
-            f"alpha {gate.alpha}"
-        )
-        (passed if paired.p_better <= gate.alpha else failed).append(evidence)
-    return Verdict(allowed=not failed, reasons=failed or passed)
 
 
 @dataclass(frozen=True)
@@ -138,11 +104,6 @@ def rolled_back(client: MlflowClient, name: str, number: str) -> Entry | None:
 def keep_challenger(client: MlflowClient, name: str, number: str) -> None:
     """Keep a refused version in sight."""
     client.set_registered_model_alias(name, CHALLENGER, number)
-
-
-def keep_verdict(client: MlflowClient, name: str, number: str, verdict: Verdict) -> None:
-    """Keep what the gate said with the version, refusals too."""
-    client.set_model_version_tag(name, number, VERDICT, json.dumps(asdict(verdict)))
 
 
 def _move(

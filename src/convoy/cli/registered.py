@@ -41,27 +41,44 @@ def promote(
     _moved(asdict(promotion.promote(connected, name, version, reason)), name, as_json)
 
 
-def rollback(name: Model, as_json: Json = False) -> None:
+def rollback(
+    name: Model,
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
+    as_json: Json = False,
+) -> None:
     """Bring back the champion that the present one replaced."""
     connected = client()
 
     from convoy import promotion
 
-    _moved(asdict(promotion.rollback(connected, name)), name, as_json)
+    _moved(asdict(promotion.rollback(connected, name, reason.strip())), name, as_json)
 
 
-def history(name: Model, as_json: Json = False) -> None:
+def history(
+    name: Model,
+    at: Annotated[
+        str, typer.Option(help="A day (2026-11-29, UTC) or an instant: what served then.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
     """Tell what served, since when, and why."""
     connected = client()
 
     from rich.console import Console
 
     from convoy import promotion
-    from convoy.tables import show_history
+    from convoy.journal import served_at
+    from convoy.tables import show_history, show_services
 
     promotion.settle(connected, name)
     entries = promotion.journal(connected, name)
-    if as_json:
+    if at:
+        found = served_at(entries, at)
+        if as_json:
+            print_json([asdict(service) for service in found])
+        else:
+            show_services(Console(), name, at, found)
+    elif as_json:
         print_json([asdict(entry) for entry in entries])
     else:
         show_history(Console(), name, entries)

@@ -139,6 +139,8 @@ class Proxy:
         """How many answers of each endpoint are dropped, once the server has done its work."""
         self.error = 0
         """A status that is answered in the server's place."""
+        self.fails_after: int | None = None
+        """How many requests are handed on before all others are answered with 503."""
         self.delay = 0.0
         """Seconds before each answer."""
         self.asked: Counter[str] = Counter()
@@ -181,8 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
         proxy.asked[endpoint] += 1
         if proxy.delay:
             time.sleep(proxy.delay)
-        if proxy.error:
-            self._send(proxy.error, b"", "text/plain")
+        over = proxy.fails_after is not None and proxy.asked.total() > proxy.fails_after
+        if proxy.error or over:
+            self._send(proxy.error or 503, b"", "text/plain")
             return
         lost = proxy.asked[endpoint] <= proxy.lost
         status, content, kind = self._forward(proxy, body)

@@ -89,6 +89,7 @@ def _fenced(client: MlflowClient, name: str) -> Iterator[Held]:
         else:  # that number has been written meanwhile
             _lower(client, fence)
     try:
+        _clear(client, name, number)
         yield lambda: _holds(client, fence, token)
     finally:
         # Where the server is away the fence stays, until a command finds that its holder is gone.
@@ -136,6 +137,14 @@ def _break(client: MlflowClient, name: str, number: int, fence: RegisteredModel)
         reason = "cut off before it began"
         write(client, name, Entry(number, "promote", None, None, reason, by, now(), "cancelled"))
     _lower(client, fence.name)
+
+
+def _clear(client: MlflowClient, name: str, number: int) -> None:
+    """Take away fences of numbers that have been written, which nobody can hold any more."""
+    start = f"{name}{MARK}"
+    for found in client.search_registered_models(f"name LIKE '{start}%'"):
+        if found.name.startswith(start) and int(found.name.removeprefix(start)) < number:
+            _lower(client, found.name)
 
 
 def _is_left(fence: RegisteredModel) -> bool:

@@ -1,10 +1,14 @@
 """The way to MLflow's store: reached by one client, created by one process."""
 
 import os
+from collections.abc import Mapping
+from uuid import uuid4
 
 from alembic.util.exc import CommandError
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModel
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -12,6 +16,8 @@ from convoy.client import Client, once, sentence
 from convoy.errors import ConvoyError
 from convoy.project import Project
 
+KEY = "convoy.key"
+REQUEST = "convoy.request"
 ARRIVAL = 10.0
 """Seconds that a server is waited for by a command that begins."""
 
@@ -54,3 +60,60 @@ def experiment(client: MlflowClient, project: Project, dataset: str) -> str:
             f"experiments restore --experiment-id {identity}`) and run again."
         )
     return identity
+
+
+def registered_model(client: MlflowClient, name: str) -> RegisteredModel:
+    """Return a registered model, created where it is missing."""
+
+    def read() -> list[RegisteredModel]:
+        try:
+            return [client.get_registered_model(name)]
+        except MlflowException:
+            return []
+
+    return once(client, read, lambda: client.create_registered_model(name))
+
+
+def logged_model(
+    client: MlflowClient, experiment: str, name: str, run_id: str, tags: Mapping[str, str]
+) -> LoggedModel:
+    """Create a model of a run, whose files come next; one that came twice goes."""
+    request = uuid4().hex
+    own = {**tags, REQUEST: request}
+
+    def read() -> list[LoggedModel]:
+        asked = f"tags.`{REQUEST}` = '{request}'"
+        return list(client.search_logged_models([experiment], asked))
+
+    def create() -> None:
+        client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=own)
+
+    return once(client, read, create, lambda extra: client.delete_logged_model(extra.model_id))
+
+
+def model_version(
+    client: MlflowClient,
+    name: str,
+    key: str,
+    source: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    model_id: str | None = None,
+) -> ModelVersion:
+    """Return the first version of a key, created where there is none; one that came twice goes."""
+    registered_model(client, name)
+    request = uuid4().hex
+    own = {**tags, KEY: key, REQUEST: request}
+
+    def read() -> list[ModelVersion]:
+        found = client.search_model_versions(f"name='{name}' and tags.`{KEY}`='{key}'")
+        return sorted(found, key=lambda version: int(version.version))
+
+    def create() -> None:
+        client.create_model_version(name, source, run_id or None, own, model_id=model_id)
+
+    def drop(extra: ModelVersion) -> None:
+        if extra.tags.get(REQUEST) == request:
+            client.delete_model_version(name, str(extra.version))
+
+    return once(client, read, create, drop)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from convoy.cli import announcing
 from convoy.cli.terminal import Json, Model, client, print_json, project
 from convoy.errors import DataRefused, UsageError
 
@@ -35,10 +36,12 @@ def promote(
 ) -> None:
     """Make a version the champion, by a person's decision."""
     connected = client()
+    announcing.check()
 
     from convoy import promotion
 
-    _moved(asdict(promotion.promote(connected, name, version, reason)), name, as_json)
+    entry = promotion.promote(connected, name, version, reason)
+    _moved(asdict(entry), name, as_json)
 
 
 def rollback(
@@ -51,6 +54,7 @@ def rollback(
 
     from convoy import promotion
 
+    announcing.check()
     _moved(asdict(promotion.rollback(connected, name, reason.strip())), name, as_json)
 
 
@@ -117,6 +121,7 @@ def predict(
 
 
 def _moved(entry: dict[str, Any], name: str, as_json: bool) -> None:
+    announcing.announce(project(), name, entry)
     if as_json:
         print_json(entry)
         return

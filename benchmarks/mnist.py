@@ -85,15 +85,16 @@ def _trained(name: str, files: dict[str, str], scratch: Path, seed: int) -> Trai
 
 def _told(name: str, found: list[Trained], least: float) -> Iterator[Row]:
     right = [one.accuracy for one in found]
+    seconds = [round(one.seconds, 2) for one in found]
     detail = {
-        "seconds": [round(one.seconds, 2) for one in found],
+        "seconds": seconds,
         "processor, s": [round(one.cpu, 2) for one in found],
         "accuracies": right,
         "recipe": recipe_of(name).flat(),
     }
     title = f"{name}, mean test accuracy of five seeds, %"
     yield Row(title, 100 * statistics.mean(right), least, True, detail)
-    yield Row(f"{name}, the training program, s", statistics.median(detail["seconds"]))
+    yield Row(f"{name}, the training program, s", statistics.median(seconds))
 
 
 class Network(nn.Module):

@@ -1,7 +1,7 @@
 """Runs as networks: several of one recipe with different seeds are one, by their mean."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
@@ -87,8 +87,13 @@ class Network:
 def group(
     runs: "Sequence[Run]", found: Mapping[str, Evidence], chosen: Choice
 ) -> tuple[Network, ...]:
-    """Return the networks that runs belong to, the most accurate first."""
-    members = _replicates(runs)
+    """Return the networks that runs belong to, the most accurate first.
+
+    The champion is the very network that serves: where nobody has named its run, it is no seed
+    among others.
+    """
+    members = _replicates([run for run in runs if run.info.run_id != chosen.added])
+    members += [[run] for run in runs if run.info.run_id == chosen.added]
     champion = chosen.champion
     serving = {champion.run_id: champion.version} if champion else {}
     networks = [
@@ -99,12 +104,7 @@ def group(
     priced = [one.priced for one in networks]
     beaten = {cost: dominating(priced, cost) for cost in COSTS}
     return tuple(
-        Network(
-            **{
-                **vars(one),
-                "dominated": {c: beaten[c][one.name] for c in COSTS if one.name in beaten[c]},
-            }
-        )
+        replace(one, dominated={c: beaten[c][one.name] for c in COSTS if one.name in beaten[c]})
         for one in networks
     )
 

@@ -113,6 +113,17 @@ def test_the_champion_is_compared_with_the_last_pipelines_trainings(
     assert len(found.runs) == 3
 
 
+def test_the_champion_is_no_seed_among_others_unless_its_run_is_named(
+    store: Tracking, three: dict[str, str]
+) -> None:
+    serving = store.training("mlp", scored(range(30)), seed=2)
+    store.serve(serving)
+    found = seen(store)
+    assert found.champion and found.champion.runs == (serving,) and len(found.networks) == 4
+    named = seen(store, serving, three["mlp"])
+    assert named.champion and named.champion.runs == (serving, three["mlp"])
+
+
 def test_a_champion_of_other_test_images_is_left_out_and_the_mend_is_said(
     store: Tracking, three: dict[str, str]
 ) -> None:

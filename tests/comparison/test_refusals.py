@@ -83,8 +83,11 @@ def test_a_run_without_predictions(store: Tracking) -> None:
 def test_a_pipelines_own_run(store: Tracking) -> None:
     parent = store.pipeline()
     assert refusal(store, parent)[1].endswith("it has none that could be compared.")
-    children = [store.training(name, scored([]), parent) for name in ("mlp", "lenet5")]
-    store.end(parent, children)
+    store.training("zfnet", scored([]), parent)
+    # One of them kept from an earlier pipeline run, whose child it is.
+    trainings = [store.training("mlp", scored([])), store.training("lenet5", scored([]), parent)]
+    assert refusal(store, parent)[1].count("RUN") == 3
+    store.end(parent, trainings)
     code, sentence = refusal(store, parent)
     assert code == 2
     assert sentence == (

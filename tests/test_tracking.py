@@ -200,7 +200,7 @@ def test_the_compare_address_names_exactly_these_runs() -> None:
     address = compare_address("http://127.0.0.1:5000", "7", ["a", "b"])
     assert address == (
         "http://127.0.0.1:5000/#/compare-runs"
-        "?runs=%5B%22a%22%2C%22b%22%5D&experiments=%5B%227%22%5D"
+        "?runs=%5B%22a%22%2C%22b%22%5D&experiments=%5B%227%22%5D&workflowType=machine_learning"
     )
 
 

@@ -1,5 +1,6 @@
 """Files that runs keep in MLflow, brought back; what is not there is told, with its reason."""
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -61,7 +62,8 @@ def keep_image(client: MlflowClient, run_id: str, file: Path, key: str, step: in
     """
     with suppress(MlflowException, OSError):
         there = (Path(one.path).name for one in client.list_artifacts(run_id, "images"))
-        if any(name.startswith(f"{key}%step%{step}%") for name in there):
+        # Its separator is + or %, whichever the store can keep in a name.
+        if any(re.match(rf"{re.escape(key)}[+%]step[+%]{step}[+%]", name) for name in there):
             return
     with Image.open(file, formats=["PNG"]) as image:
         client.log_image(run_id, np.asarray(image.convert("RGB")), key=key, step=step)

@@ -41,7 +41,8 @@ class Up:
             return json.loads(answer.read())
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at, now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -51,7 +52,7 @@ def _free_port() -> int:
 def up(new_project: NewProject) -> Iterator[Up]:
     """Both servers and the runner on free ports; ended as Ctrl-C ends them."""
     root = new_project("up")
-    prefect, mlflow = _free_port(), _free_port()
+    prefect, mlflow = free_port(), free_port()
     ports = {"CONVOY_PREFECT_PORT": str(prefect), "CONVOY_MLFLOW_PORT": str(mlflow)}
     process = subprocess.Popen(
         [sys.executable, "-m", "convoy", "up"],

@@ -1,4 +1,4 @@
-"""What `convoy lineage` prints: a tree for each chain."""
+"""What `convoy lineage` and `convoy reproduce` print."""
 
 from rich.console import Console
 from rich.text import Text
@@ -6,6 +6,7 @@ from rich.tree import Tree
 
 from convoy.lineage import Chain, Lineage
 from convoy.lineage_drawing import since
+from convoy.reproduction import Reproduction
 
 
 def show_lineage(console: Console, lineage: Lineage) -> None:
@@ -40,3 +41,25 @@ def _tree(chain: Chain) -> Tree:
     unknown = f" ({step.unknown})" if step and step.unknown else ""
     data.add(Text(" ".join(since(step)) + unknown))
     return tree
+
+
+def show_reproduction(console: Console, found: Reproduction) -> None:
+    """Say in sentences what came out, and what it came out in."""
+    what = f"{found.model} version {found.version} ({found.architecture}, {found.commit[:12]})"
+    if found.is_equal:
+        lines = [f"{what}: the same weights, bit for bit."]
+    else:
+        inside = "inside" if found.is_within else "outside"
+        lines = [
+            f"{what}: other weights; test accuracy {found.accuracy_now:.2%} is {inside} the stated "
+            f"interval of {found.accuracy_low:.2%} to {found.accuracy_high:.2%} "
+            f"(it was {found.accuracy:.2%})."
+        ]
+    if not found.recorded:
+        lines.append("Its run does not say in which environment it was made.")
+    elif not found.differs:
+        lines.append("The environment is the same: libraries, processor, cores.")
+    for name, (then, now) in found.differs.items():
+        lines.append(f"Differs: {name} was {then}, is {now}.")
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)

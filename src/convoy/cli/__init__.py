@@ -31,6 +31,7 @@ for command in (
     registered.history,
     registered.predict,
     tracing.lineage,
+    tracing.reproduce,
     networks.architectures,
     finder.find,
     pipeline.up,

@@ -32,6 +32,7 @@ for command in (
     registered.predict,
     tracing.lineage,
     tracing.reproduce,
+    tracing.gc,
     networks.architectures,
     finder.find,
     pipeline.up,

@@ -38,6 +38,7 @@ from mlflow.utils.mlflow_tags import (
 from convoy.client import once
 from convoy.errors import ConvoyError
 from convoy.owners import is_alive, this_owner
+from convoy.surroundings import surroundings
 
 KEY = "convoy.key"
 COMMIT = "convoy.commit"
@@ -49,6 +50,7 @@ FLOW_RUN = "convoy.flow_run"
 ARCHITECTURE = "convoy.architecture"
 TRAININGS = "convoy.trainings"
 ENDED = "convoy.ended"
+SURROUNDINGS = "convoy.surroundings"
 OWNER = "convoy.owner"
 REQUEST = "convoy.request"
 """One value for each opening of a run: requests that arrived twice have the same."""
@@ -163,6 +165,7 @@ def open_training(
         tags = {
             **stamps.tags(),
             ARCHITECTURE: architecture,
+            SURROUNDINGS: json.dumps(surroundings()),
             MLFLOW_PARENT_RUN_ID: parent,
         }
         run = _create(client, experiment_id, key, name or architecture, tags)

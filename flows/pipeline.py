@@ -15,7 +15,7 @@ from convoy.pipeline.training import trained
 from convoy.plan import make_plan
 from convoy.project import Project
 from flows import crashed
-from flows.evaluate import evaluate
+from flows.evaluate import evaluate, inspect
 from flows.ingest import ingest
 from flows.promote import gate, promote, register
 from flows.stopping import STOPS, cancelled
@@ -78,6 +78,7 @@ def _train_each(work: Session) -> None:
     for architecture in work.plan.architectures:
         train(work, architecture)
         evaluate(work, architecture)
+        inspect(work, architecture)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,12 @@ def run_key(plan: Plan) -> str:
     """Return the digest of all that decides a run: code, settings and recorded data."""
     settings = plan.settings
     modules = ("flows.pipeline", *(architectures.module_of(name) for name in plan.architectures))
-    programs = ("convoy.training.fit", "convoy.evaluation.program", "convoy.registration")
+    programs = (
+        "convoy.training.fit",
+        "convoy.evaluation.program",
+        "convoy.evaluation.inspection",
+        "convoy.registration",
+    )
     return digests.values(
         digests.code(*modules, *programs, "convoy.ingestion.__main__"),
         digests.libraries(),
@@ -74,6 +79,7 @@ def run_key(plan: Plan) -> str:
         plan.data.model_dump(),
         settings.run.model_dump(include={"seed", "deterministic"}),
         {name: settings.recipe(name).model_dump() for name in plan.architectures},
+        settings.evaluation.model_dump(),
         settings.gate.model_dump(),
         settings.checks.model_dump(),
         versions.recorded(plan.project, plan.dataset),

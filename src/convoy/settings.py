@@ -73,6 +73,13 @@ class Checks(Section):
     imbalance: Annotated[float, Field(ge=1)]
 
 
+class Evaluation(Section):
+    """What is found out about each trained network beside its scores."""
+
+    robustness: Annotated[int, Field(ge=0)]
+    """Test images that are harmed at most, in 35 ways each; none if it is 0."""
+
+
 class Gate(Section):
     """What a version must show before it serves."""
 
@@ -90,6 +97,7 @@ class Settings(Section):
     checks: Checks
     recipes: dict[str, Recipe]
     sweeps: dict[str, Sweep] = Field(default_factory=dict)
+    evaluation: Evaluation
     gate: Gate
 
     @model_validator(mode="after")

@@ -198,14 +198,16 @@ def log_epoch(client: MlflowClient, run_id: str, epoch: int, metrics: Mapping[st
     client.log_batch(run_id, metrics=rows)
 
 
-def log_metrics(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) -> None:
+def log_metrics(
+    client: MlflowClient, run_id: str, metrics: Mapping[str, float], step: int = 0
+) -> None:
     """Log final metrics, with the characters that MLflow refuses in a name replaced.
 
     Their time is the run's start, so that logging them again after a crash adds nothing.
     """
     time_of_all = client.get_run(run_id).info.start_time
     rows = [
-        Metric(re.sub(r"[^\w\-. :/]", "_", name), value, time_of_all, 0)
+        Metric(re.sub(r"[^\w\-. :/]", "_", name), value, time_of_all, step)
         for name, value in metrics.items()
     ]
     client.log_batch(run_id, metrics=rows)
@@ -226,6 +228,11 @@ def describe(client: MlflowClient, run_id: str, note: str, tags: Mapping[str, st
     """Set a run's description (Markdown) and further tags."""
     rows = [RunTag(MLFLOW_RUN_NOTE, note), *(RunTag(k, v) for k, v in tags.items())]
     client.log_batch(run_id, tags=rows)
+
+
+def mark(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set further tags of a run."""
+    client.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
 
 
 def flag(client: MlflowClient, run_id: str, reason: str) -> None:

@@ -19,7 +19,10 @@ LONGEST = 300
 
 @dataclass
 class Drawing:
-    """The figures that lie under `folder`/figures, and what is missing of an evaluation."""
+    """The figures that lie under `folder`, and what is missing of an evaluation.
+
+    They are in `folder`/figures, unless a figure's name has another folder in it.
+    """
 
     folder: Path
     figures: dict[str, str] = field(default_factory=dict)
@@ -28,10 +31,10 @@ class Drawing:
     """Why a figure, or another part of the evaluation, is not there."""
 
     def draw(self, name: str, make: Callable[[], Figure]) -> None:
-        """Make a figure and keep it as figures/`name`.png, or list it as missing."""
+        """Make a figure and keep it as `name`.png, or list it as missing."""
         drawn = self.attempt(name, lambda: _save(self._place(name), make()))
         if drawn:
-            self.figures[name] = f"{FOLDER}/{name}.png"
+            self.figures[name] = self._place(name).relative_to(self.folder).as_posix()
         else:
             with suppress(OSError):
                 self._place(name).unlink()  # one of an evaluation before
@@ -51,7 +54,7 @@ class Drawing:
         self.missing[name] = reason.strip().splitlines()[0][:LONGEST] if reason.strip() else ""
 
     def _place(self, name: str) -> Path:
-        return self.folder / FOLDER / f"{name}.png"
+        return self.folder / ("" if "/" in name else FOLDER) / f"{name}.png"
 
 
 def _save(place: Path, figure: Figure) -> None:

@@ -169,8 +169,6 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
         note += f"\n\nMissing: {name} ({reason})."
     tags = {**tags_of(training.result), EVALUATION: key}
     tracking.describe(work.client, training.run_id, note, tags)
-    if not training.kept:
-        work.close(training.run_id)
 
 
 def figures_of(result: TrainingResult) -> dict[str, float]:

@@ -18,7 +18,12 @@ from convoy.errors import ConvoyError, Stopped
 from convoy.programs.entry import Emit
 from convoy.project import Project
 
-PRELOADED = ("convoy.training.fit", "convoy.evaluation.program")
+PRELOADED = (
+    "convoy.training.fit",
+    "convoy.evaluation.program",
+    "convoy.evaluation.inspection",
+    "cleanlab.filter",
+)
 
 STOPPED = "stopped; the same command goes on from here."
 

@@ -8,6 +8,9 @@ from matplotlib.ticker import PercentFormatter
 from convoy.evaluation.calibration import Bin, Calibration
 from convoy.evaluation.figures import BLUE, FAINT, INK, VERMILION
 
+MARKED = (0.5, 0.8, 0.9, 0.95, 0.99)
+"""Thresholds of confidence that are named on the curve."""
+
 
 def reliability_figure(calibration: Calibration, title: str) -> Figure:
     """Draw accuracy by confidence before and after the temperature, and where the images are."""
@@ -46,14 +49,18 @@ def coverage_figure(calibration: Calibration, title: str) -> Figure:
     """Draw the accuracy of the answers that are given by the share of images that get one."""
     figure = _figure(title, (5.2, 4))
     axes = figure.add_subplot()
-    points = [one for one in calibration.coverage if one.accuracy is not None]
-    axes.plot([one.coverage for one in points], [one.accuracy for one in points], color=BLUE)
-    marked = [one for one in points if one.threshold in (0.5, 0.8, 0.9, 0.95, 0.99)]
-    for number, one in enumerate(marked):
-        axes.plot(one.coverage, one.accuracy, "o", color=VERMILION, markersize=5)
+    points = [
+        (one.threshold, one.coverage, one.accuracy)
+        for one in calibration.coverage
+        if one.accuracy is not None
+    ]
+    axes.plot([share for _, share, _ in points], [right for _, _, right in points], color=BLUE)
+    marked = [point for point in points if point[0] in MARKED]
+    for number, (threshold, share, right) in enumerate(marked):
+        axes.plot(share, right, "o", color=VERMILION, markersize=5)
         axes.annotate(
-            f"{one.threshold:.0%}",
-            (one.coverage, one.accuracy),
+            f"{threshold:.0%}",
+            (share, right),
             xytext=(4, -12 if number % 2 else 5),
             textcoords="offset points",
             fontsize=8,
@@ -77,10 +84,14 @@ def _figure(title: str, size: tuple[float, float]) -> Figure:
 
 
 def _draw_bins(axes: Axes, bins: tuple[Bin, ...], colour: str, label: str) -> None:
-    there = [one for one in bins if one.images]
+    there = [
+        (one.confidence, one.accuracy)
+        for one in bins
+        if one.confidence is not None and one.accuracy is not None
+    ]
     axes.plot(
-        [one.confidence for one in there],
-        [one.accuracy for one in there],
+        [confidence for confidence, _ in there],
+        [accuracy for _, accuracy in there],
         marker="o",
         markersize=4,
         linewidth=1.5,

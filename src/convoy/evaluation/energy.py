@@ -68,15 +68,12 @@ def _nvml(device: torch.device) -> Meter:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError as error:
         raise NoMeter("NVIDIA's management library is not installed") from error
-    handle, bus = ctypes.c_void_p(), torch.cuda.get_device_properties(device)
-    # By its place on the bus: which devices PyTorch sees, and so their numbers, may be chosen.
-    place = f"{bus.pci_domain_id:08x}:{bus.pci_bus_id:02x}:{bus.pci_device_id:02x}.0".encode()
-    for status in (
-        nvml.nvmlInit_v2(),
-        nvml.nvmlDeviceGetHandleByPciBusId_v2(place, ctypes.byref(handle)),
-    ):
-        if status:
-            raise NoMeter(f"NVIDIA's management library refuses (code {status})")
+    handle = ctypes.c_void_p()
+    # Not by number: which devices PyTorch sees, and in which order, may be chosen.
+    name = f"GPU-{torch.cuda.get_device_properties(device).uuid}".encode()
+    status = nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByUUID(name, ctypes.byref(handle))
+    if status:
+        raise NoMeter(f"NVIDIA's management library refuses (code {status})")
 
     def read() -> float:
         millijoules = ctypes.c_ulonglong()

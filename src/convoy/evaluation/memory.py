@@ -32,11 +32,11 @@ def prediction_bytes(network: nn.Module, images: Tensor) -> int:
     return alive.most
 
 
-class _Alive(TorchDispatchMode):
+class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The bytes of the storages that are alive, each once."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.most = 0
         self._seen: dict[int, weakref.ref[Any]] = {}
 

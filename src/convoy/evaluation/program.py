@@ -131,4 +131,4 @@ def _whole(folder: Path, kept: dict[str, Any]) -> bool:
         Predictions.load(folder / FILE)
     except DataRefused:
         return False
-    return all((folder / file).is_file() for file in kept["figures"].values())
+    return all((folder / file).is_file() for file in kept.get("figures", {}).values())

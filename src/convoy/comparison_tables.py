@@ -29,19 +29,28 @@ def show_comparison(console: Console, found: Comparison) -> None:
     for title, pairs in _told(found):
         console.print(Text(title, style="bold"), soft_wrap=True)
         for pair in pairs:
-            style = "green" if pair.differs else ""
-            console.print(Text(f"- {pair.words}", style=style), soft_wrap=not console.is_terminal)
+            _print(console, Text(pair.words, style="green" if pair.differs else ""), "-")
         console.print()
     for sentence in _remarks(found):
-        console.print(Text(sentence, style="dim"), soft_wrap=not console.is_terminal)
+        _print(console, Text(sentence, style="dim"))
     console.print("Compared in the MLflow UI, while `make up` runs:")
     console.print(found.address, markup=False, soft_wrap=True)
+
+
+def _print(console: Console, sentence: Text, mark: str = "") -> None:
+    """Print a sentence: one line in a pipe, on a terminal wrapped behind its mark."""
+    if not console.is_terminal:
+        console.print(Text.assemble(f"{mark} " if mark else "", sentence), soft_wrap=True)
+        return
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(*([mark] if mark else []), sentence)
+    console.print(grid)
 
 
 def _quality(found: Comparison) -> Table:
     one = found.images == 1
     table = new_table(f"{found.dataset}, {found.images:,} test image{'' if one else 's'}")
-    table.add_column("network", overflow="fold")
+    table.add_column("network", overflow="fold", min_width=12)
     for head, *_ in QUALITY.values():
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("run id", no_wrap=True)
@@ -52,7 +61,7 @@ def _quality(found: Comparison) -> Table:
         table.add_row(_name(network), *cells, _two_lines(ids, more))
     table.caption = "below each figure its 95 % interval"
     if any(len(network.runs) > 1 for network in found.networks):
-        table.caption += ", ± the deviation between seeds"
+        table.caption += ", or the deviation between seeds"
     table.caption_justify = "left"
     return table
 
@@ -69,10 +78,9 @@ def _cell(network: Network, metric: str) -> Text:
     figure = network.metrics.get(metric)
     if figure is None:
         return Text("-")
-    if figure.deviation is None:
-        above = f"{figure.mean * scale:.{decimals}f}"
-    else:
-        above = f"{figure.mean * scale:.{decimals}f} ±{figure.deviation * scale:.{rough}f}"
+    above = f"{figure.mean * scale:.{decimals}f}"
+    if figure.deviation is not None:
+        return _two_lines(above, f"±{figure.deviation * scale:.{decimals}f}")
     if figure.low is None or figure.high is None:
         return Text(above)
     return _two_lines(above, f"{figure.low * scale:.{rough}f}-{figure.high * scale:.{rough}f}")
@@ -137,9 +145,11 @@ def _remarks(found: Comparison) -> list[str]:
         version = found.rescored.dataset_version.removesuffix(".dir")[:12]
         said.append(f"All were scored again on the test split of version {version}: {sources}.")
     if found.pairs:
-        count = len(found.pairs)
-        pairs = f"the {count} pairs, all in --json" if count > 1 else "the one pair"
-        said.append(f"At most 5 % to call noise a difference anywhere among {pairs}.")
+        count = f"The {len(found.pairs)} pairs were" if len(found.pairs) > 1 else "The pair was"
+        said.append(
+            f"{count} tested so that noise is called a difference anywhere among them in at most 5 "
+            f"of 100 such comparisons; each interval is its pair's own. --json has them all."
+        )
     if found.pairs and any(len(network.runs) == 1 for network in found.networks):
         said.append(
             "With one training each this is about these networks; what their recipes are worth, "

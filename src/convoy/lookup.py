@@ -39,14 +39,14 @@ def runs_named(client: MlflowClient, named: Sequence[str]) -> list[Run]:
     Raises `UsageError` for one that is unknown, ambiguous or deleted, with the nearest ones.
     """
     places = [str(found.experiment_id) for found in client.search_experiments()]
-    found = [_run(client, places, one.strip().lower()) for one in named]
+    found = [_run(client, places, one.strip()) for one in named]
     return list({run.info.run_id: run for run in found}.values())
 
 
 def _run(client: MlflowClient, places: list[str], named: str) -> Run:
     found: Sequence[Run] = []
-    if re.fullmatch(r"[0-9a-f]{1,32}", named):
-        beginning = f"attributes.run_id LIKE '{named}%'"
+    if re.fullmatch(r"[0-9a-fA-F]{1,32}", named):
+        beginning = f"attributes.run_id LIKE '{named.lower()}%'"
         found = client.search_runs(places, beginning, ViewType.ALL, max_results=NEWEST + 1)
     if not found:
         raise UsageError(f"MLflow knows no run {named!r}: {_nearest(client, places, named)}")
@@ -70,7 +70,7 @@ def _nearest(client: MlflowClient, places: list[str], named: str) -> str:
     # As an id, of which only a beginning may be given, or as the name that it is shown with.
     by_text = {run.info.run_id[: len(named)]: run for run in reversed(trainings)}
     by_text |= {run_name(run): run for run in reversed(trainings)}
-    if near := get_close_matches(named, by_text, 1, CLOSE):
+    if named and (near := get_close_matches(named, by_text, 1, CLOSE)):
         return f"did you mean {short(by_text[near[0]])}?"
     return f"the newest are {', '.join(map(short, trainings[:NEWEST]))}."
 

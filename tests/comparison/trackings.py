@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from mlflow import MlflowClient
 
-from convoy import registry, tracking
+from convoy import digests, registry, tracking
 from convoy.evaluation.metrics import evaluate
 from convoy.evaluation.predictions import FILE, Predictions, Scored
 from convoy.plan import Plan
@@ -60,7 +60,7 @@ class Tracking:
     ) -> str:
         """A training with its figures and predictions as the pipeline leaves them; its run id."""
         values = {"epochs": 2, **(recipe or {})}
-        key = f"{architecture} {seed} {values} {version} {commit}"
+        key = digests.values(architecture, seed, values, version, commit)
         run_id = tracking.open_training(
             self.client,
             self.experiment,

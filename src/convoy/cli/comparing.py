@@ -46,7 +46,9 @@ def compare(
         plots.write(plot, figure(found.priced, f"{found.dataset}: what accuracy costs"))
     if as_json:
         told = asdict(found)
-        told["pairs"] = [{**asdict(pair), "words": pair.words} for pair in found.pairs]
+        told["pairs"] = [
+            {**asdict(pair), "differs": pair.differs, "words": pair.words} for pair in found.pairs
+        ]
         print_json(_plain(told))
     else:
         show_comparison(Console(), found)

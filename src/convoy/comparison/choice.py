@@ -81,7 +81,10 @@ def _latest(client: "MlflowClient", plan: Plan) -> Choice:
 def _refuse_unfit(client: "MlflowClient", run: "Run") -> None:
     """Raise `UsageError` for what is not a finished training."""
     if "architecture" not in run.data.params:
-        below = [child.info.run_id[: lookup.SHORT] for child in lookup.children(client, run)]
+        # What a pipeline kept of an earlier one is below that one, but compared by its tag.
+        ids = list(filter(None, run.data.tags.get(tracking.TRAININGS, "").split(",")))
+        ids = ids or [child.info.run_id for child in lookup.children(client, run)]
+        below = [run_id[: lookup.SHORT] for run_id in ids]
         mend = f"compare its trainings, `convoy compare {' '.join(below)}`" if below else ""
         raise UsageError(
             f"run {short(run)} is the whole that trainings belong to: "

@@ -30,7 +30,7 @@ class Evidence:
     correct: NDArray[np.bool_]
     """(N,)"""
     metrics: Mapping[str, float]
-    """Named as in MLflow."""
+    """All of its run, named as in MLflow; those of test on these images."""
 
 
 def gather(client: "MlflowClient", chosen: Choice) -> tuple[dict[str, Evidence], tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Runs as networks: several of one recipe with different seeds are one, by their mean."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import isfinite
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
@@ -11,9 +11,9 @@ import numpy as np
 from convoy import tracking
 from convoy.comparison.choice import Choice
 from convoy.comparison.evidence import Evidence
+from convoy.comparison.replicates import names, replicates
 from convoy.evaluation.pareto import COSTS, Cost, Priced, dominating
 from convoy.evaluation.significance import paired_differences, paired_interval
-from convoy.lookup import SHORT
 from convoy.tracking import run_name
 
 if TYPE_CHECKING:
@@ -21,14 +21,12 @@ if TYPE_CHECKING:
 
 SEED = 0
 """Of the bootstraps: any would do, and the same runs shall give the same intervals."""
-LONGEST = 24
-"""Characters of what tells two recipes of one architecture apart, before a run's id does."""
-MEASURED: dict[Cost, tuple[str, float]] = {
-    "latency": ("cost/microseconds_per_image", 1e-3),
-    "parameters": ("cost/parameters", 1),
-    "training": ("cost/training_seconds", 1),
+MEASURED: dict[Cost, str] = {
+    "latency": "cost/latency_p50_ms",
+    "parameters": "cost/parameters",
+    "training": "cost/training_seconds",
 }
-"""The metric of each cost, and what makes its unit of it."""
+"""The metric of each cost."""
 
 
 @dataclass(frozen=True)
@@ -87,24 +85,24 @@ class Network:
 def group(
     runs: "Sequence[Run]", found: Mapping[str, Evidence], chosen: Choice
 ) -> tuple[Network, ...]:
-    """Return the networks that runs belong to, the most accurate first."""
-    members = _replicates(runs)
+    """Return the networks that runs belong to, the most accurate first.
+
+    The champion is the very network that serves: where nobody has named its run, it is no seed
+    among others.
+    """
+    members = replicates([run for run in runs if run.info.run_id != chosen.added])
+    members += [[run] for run in runs if run.info.run_id == chosen.added]
     champion = chosen.champion
     serving = {champion.run_id: champion.version} if champion else {}
     networks = [
         _network(name, those, found, serving)
-        for name, those in zip(_names(members), members, strict=True)
+        for name, those in zip(names(members), members, strict=True)
     ]
     networks.sort(key=lambda one: -one.accuracy.mean)
     priced = [one.priced for one in networks]
     beaten = {cost: dominating(priced, cost) for cost in COSTS}
     return tuple(
-        Network(
-            **{
-                **vars(one),
-                "dominated": {c: beaten[c][one.name] for c in COSTS if one.name in beaten[c]},
-            }
-        )
+        replace(one, dominated={c: beaten[c][one.name] for c in COSTS if one.name in beaten[c]})
         for one in networks
     )
 
@@ -118,71 +116,15 @@ def compared(run: "Run", networks: Sequence[Network], found: Mapping[str, Eviden
         seed=run.data.params.get("seed", ""),
         dataset_version=run.data.tags.get(tracking.VERSION, ""),
         commit=run.data.tags.get(tracking.COMMIT, ""),
-        metrics={**run.data.metrics, **found[run.info.run_id].metrics},
+        metrics=dict(found[run.info.run_id].metrics),
     )
-
-
-def _replicates(runs: "Sequence[Run]") -> "list[list[Run]]":
-    """Return runs by recipe and dataset version.
-
-    Where a seed comes twice, the code has changed between: then by commit too, and where that does
-    not tell them apart either, each run is its own.
-    """
-    found: list[list[Run]] = []
-    for alike in _by(runs, _recipe):
-        if _differ_in_seed(alike):
-            found.append(alike)
-            continue
-        for same in _by(alike, lambda run: run.data.tags.get(tracking.COMMIT, "")):
-            found += [same] if _differ_in_seed(same) else [[run] for run in same]
-    return found
-
-
-def _by(runs: "Iterable[Run]", key: "Callable[[Run], object]") -> "list[list[Run]]":
-    found: dict[object, list[Run]] = {}
-    for run in runs:
-        found.setdefault(key(run), []).append(run)
-    return list(found.values())
-
-
-def _recipe(run: "Run") -> object:
-    values = {name: value for name, value in run.data.params.items() if name != "seed"}
-    return run.data.tags.get(tracking.DIGEST, ""), tuple(sorted(values.items()))
-
-
-def _differ_in_seed(runs: "Sequence[Run]") -> bool:
-    return len({run.data.params.get("seed", "") for run in runs}) == len(runs)
-
-
-def _names(members: "Sequence[Sequence[Run]]") -> list[str]:
-    """Name each by its architecture; where it is not alone, by what its recipe has of its own."""
-    named = [_name(those[0], [other[0] for other in members]) for those in members]
-    twice = {name for name in named if named.count(name) > 1}
-    return [
-        f"{those[0].data.params['architecture']} {those[0].info.run_id[:SHORT]}"
-        if name in twice
-        else name
-        for name, those in zip(named, members, strict=True)
-    ]
-
-
-def _name(run: "Run", others: "Sequence[Run]") -> str:
-    params = run.data.params
-    architecture = params["architecture"]
-    kin = [one.data.params for one in others if one.data.params["architecture"] == architecture]
-    known = sorted({name for one in kin for name in one} - {"seed"})
-    own = [name for name in known if len({one.get(name, "") for one in kin}) > 1]
-    said = ", ".join(f"{name.rpartition('.')[2]} {params.get(name, 'off')}" for name in own)
-    if len(said) > LONGEST:
-        return f"{architecture} {run.info.run_id[:SHORT]}"
-    return f"{architecture} ({said})" if said else architecture
 
 
 def _network(
     name: str, runs: "Sequence[Run]", found: Mapping[str, Evidence], serving: Mapping[str, str]
 ) -> Network:
     ids = tuple(run.info.run_id for run in runs)
-    each = [{**run.data.metrics, **found[run.info.run_id].metrics} for run in runs]
+    each = [found[run_id].metrics for run_id in ids]
     shared = set.intersection(*map(set, each))
     metrics = {
         metric: _figure(metric, each)
@@ -191,8 +133,8 @@ def _network(
     }
     metrics["test/accuracy"] = _accuracy(ids, found, metrics.get("test/accuracy"))
     costs = {
-        cost: metrics[metric].mean * unit
-        for cost, (metric, unit) in MEASURED.items()
+        cost: metrics[metric].mean
+        for cost, metric in MEASURED.items()
         if metric in metrics and metrics[metric].mean > 0
     }
     champion = next((serving[run_id] for run_id in ids if run_id in serving), None)

@@ -1,5 +1,6 @@
 """All runs scored again on the test split that is here now: like with like, whatever they saw."""
 
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from convoy import lookup, registry, tracking, versions
 from convoy.comparison.choice import Choice
 from convoy.comparison.evidence import Evidence
-from convoy.errors import NotReproducible
+from convoy.errors import NotReproducible, Stopped
 from convoy.plan import Plan
 from convoy.programs.launcher import Launcher
 from convoy.progress import Step, report
@@ -33,7 +34,21 @@ def rescore(
     against its result. Raises `NotReproducible` where a run has neither, or they differ.
     """
     report(Step(STEP, "running"))
-    version = versions.current(plan.project, chosen.dataset)
+    try:
+        version = versions.current(plan.project, chosen.dataset)
+        found, sources = _scored(client, plan, chosen, version.files)
+    except BaseException as error:
+        report(Step(STEP, "failed"), logging.DEBUG)
+        if isinstance(error, KeyboardInterrupt):
+            raise Stopped("stopped; nothing was changed.") from None
+        raise
+    report(Step(STEP, "done", f"{len(found)} networks"))
+    return found, version.hash, sources
+
+
+def _scored(
+    client: "MlflowClient", plan: Plan, chosen: Choice, files: dict[str, str]
+) -> tuple[dict[str, Evidence], dict[str, str]]:
     log = plan.project.state / "programs.log"
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -41,19 +56,26 @@ def rescore(
         Launcher(PROGRAM, log=log, scratch=plan.project.scratch) as launcher,
     ):
         networks = [_source(client, plan, run, Path(scratch)) for run in chosen.runs]
-        spec = {"networks": networks, "files": version.files, "folder": scratch}
+        spec = {"networks": networks, "files": files, "folder": scratch}
         scored = launcher.run(PROGRAM, spec, log, _follow)
-        found = {
-            run_id: Evidence(
-                classes=tuple(one["classes"]),
-                digest=one["digest"],
-                correct=np.load(one["correct"], allow_pickle=False),
-                metrics=one["metrics"],
-            )
-            for run_id, one in scored.items()
-        }
-    report(Step(STEP, "done", f"{len(found)} networks"))
-    return found, version.hash, {one["run_id"]: one["source"] for one in networks}
+        found = {run.info.run_id: _evidence(run, scored) for run in chosen.runs}
+    return found, {one["run_id"]: one["source"] for one in networks}
+
+
+def _evidence(run: "Run", scored: dict[str, Any]) -> Evidence:
+    one = scored[run.info.run_id]
+    # What was measured on the images of then is of no use beside those of now.
+    lasting = {
+        name: value
+        for name, value in run.data.metrics.items()
+        if not name.startswith(("test/", "interval/"))
+    }
+    return Evidence(
+        classes=tuple(one["classes"]),
+        digest=one["digest"],
+        correct=np.load(one["correct"], allow_pickle=False),
+        metrics={**lasting, **one["metrics"]},
+    )
 
 
 def _follow(event: dict[str, Any]) -> None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, pi, sin
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 DISTANCES = (9, 14, 20, 28, 38, 50, 64)
 """How far from its point a name may lie, in typographic points."""
@@ -41,11 +43,12 @@ def place(
     their final place in the figure.
     """
     renderer = FigureCanvasAgg(figure).get_renderer()
-    scale = figure.dpi / 72
-    inside = axes.get_window_extent()
+    scale = figure.dpi / 72  # of boxes, which are in pixels
+    inside = axes.get_window_extent().extents
+    points = axes.transData.transform([one.point for one in labels]) if labels else np.empty((0, 2))
     taken = [_bar(axes, bar, scale) for bar in bars]
-    taken += [_around(axes.transData.transform(one.point), scale) for one in labels]
-    for label in labels:
+    taken += [np.concatenate([at - MARKER * scale, at + MARKER * scale]) for at in points]
+    for label, at in zip(labels, points, strict=True):
         text = axes.annotate(
             label.text,
             label.point,
@@ -59,64 +62,53 @@ def place(
             zorder=5,
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )
-        box = text.get_window_extent(renderer)
-        half = box.width / 2 / scale, box.height / 2 / scale
-        point = axes.transData.transform(label.point)
-        offsets = [offset for far in DISTANCES for offset in _around_at(far, half)]
-        boxes = [_moved(box, point, offset, scale) for offset in offsets]
-        costs = [_cost(one, inside, taken) for one in boxes]
-        chosen = costs.index(min(costs))  # the nearest one where several cost as little
-        text.set_position(offsets[chosen])
+        half = np.array(text.get_window_extent(renderer).size) / 2 / scale
+        offsets = _offsets(half)
+        middles = at + offsets * scale
+        boxes = np.hstack([middles - half * scale, middles + half * scale])
+        chosen = int(_costs(boxes, inside, np.array(taken)).argmin())  # of equal ones the nearest
+        text.set_position(tuple(offsets[chosen]))
         taken.append(boxes[chosen])
         if DISTANCES[chosen // DIRECTIONS] >= FAR:
             _lead(axes, label, offsets[chosen], half)
 
 
-def _around_at(far: float, half: tuple[float, float]) -> list[tuple[float, float]]:
-    """Return where a name's middle may lie: the name's edge at the same distance in any direction.
+def _offsets(half: Floats) -> Floats:
+    """Return where a name's middle may lie (places, 2): its edge at each distance, all around.
 
-    Beside the point comes first, then above and below.
+    The nearest come first, of these those beside the point.
     """
-    turns = sorted(range(DIRECTIONS), key=lambda turn: abs(sin(2 * pi * turn / DIRECTIONS)))
-    angles = (2 * pi * turn / DIRECTIONS for turn in turns)
-    return [(cos(a) * (far + half[0]), sin(a) * (far + half[1])) for a in angles]
+    turns = np.arange(DIRECTIONS) * 2 * np.pi / DIRECTIONS
+    turns = turns[np.argsort(np.abs(np.sin(turns)), kind="stable")]
+    around = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    return np.concatenate([around * (distance + half) for distance in DISTANCES])
 
 
-def _moved(
-    box: Bbox, point: tuple[float, float], offset: tuple[float, float], scale: float
-) -> Bbox:
-    x, y = (at + move * scale for at, move in zip(point, offset, strict=True))
-    return Bbox.from_bounds(x - box.width / 2, y - box.height / 2, box.width, box.height)
-
-
-def _around(point: tuple[float, float], scale: float) -> Bbox:
-    side = MARKER * scale
-    return Bbox.from_bounds(point[0] - side, point[1] - side, 2 * side, 2 * side)
-
-
-def _bar(axes: Axes, bar: tuple[float, float, float], scale: float) -> Bbox:
+def _bar(axes: Axes, bar: tuple[float, float, float], scale: float) -> Floats:
     x, one, other = bar
-    ends = sorted(axes.transData.transform([(x, one), (x, other)])[:, 1])
-    middle = axes.transData.transform((x, one))[0]
-    return Bbox.from_extents(middle - 3 * scale, ends[0], middle + 3 * scale, ends[1])
+    ends = axes.transData.transform([(x, one), (x, other)])
+    aside = np.array([3 * scale, 0])
+    return np.concatenate([ends.min(axis=0) - aside, ends.max(axis=0) + aside])
 
 
-def _cost(box: Bbox, inside: Bbox, taken: Sequence[Bbox]) -> float:
-    """Return the area that a name would share with others or have outside of the axes."""
-    within = Bbox.intersection(box, inside)
-    outside = box.width * box.height - (within.width * within.height if within else 0)
-    shared = (Bbox.intersection(box, other) for other in taken)
-    return round(outside) + sum(one.width * one.height for one in shared if one)
+def _costs(boxes: Floats, inside: Floats, taken: Floats) -> Floats:
+    """Return the area that each box (n, 4) shares with those taken (m, 4) or has outside."""
+    whole = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return np.round(whole - _shared(boxes, inside) + _shared(boxes[:, None], taken).sum(axis=1))
 
 
-def _lead(axes: Axes, label: Label, offset: tuple[float, float], half: tuple[float, float]) -> None:
-    # From the point to the nearest edge of the name.
-    x = offset[0] - max(-half[0], min(half[0], offset[0]))
-    y = offset[1] - max(-half[1], min(half[1], offset[1]))
+def _shared(boxes: Floats, others: Floats) -> Floats:
+    low = np.maximum(boxes[..., :2], others[..., :2])
+    high = np.minimum(boxes[..., 2:], others[..., 2:])
+    found: Floats = (high - low).clip(min=0).prod(axis=-1)
+    return found
+
+
+def _lead(axes: Axes, label: Label, offset: Floats, half: Floats) -> None:
     axes.annotate(
         "",
         label.point,
-        xytext=(x, y),
+        xytext=tuple(offset - np.clip(offset, -half, half)),  # the name's edge nearest the point
         textcoords="offset points",
         arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "alpha": 0.7},
         zorder=2,

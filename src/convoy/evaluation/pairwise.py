@@ -70,7 +70,7 @@ class Pair:
 
     @property
     def _amount(self) -> str:
-        if self.first_only == self.second_only == 0:
+        if self.low == self.gain == self.high == 0:
             return "both are right about the same images"
         low, high = (points(value, self.images) for value in (self.low, self.high))
         seeds = f" in the mean of {self.seeds[0]} and {self.seeds[1]} seeds"

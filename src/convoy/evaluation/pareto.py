@@ -11,7 +11,7 @@ from typing import Literal
 
 Cost = Literal["latency", "parameters", "training"]
 COSTS: dict[Cost, str] = {
-    "latency": "latency, ms an image",
+    "latency": "latency, ms for one image",
     "parameters": "parameters",
     "training": "training, seconds",
 }

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from convoy.errors import DataRefused
+from convoy.evaluation.intervals import bootstrap
 from convoy.evaluation.metrics import evaluate
 from convoy.evaluation.predictions import Scored
 from convoy.evaluation.reading import SplitImages, open_images
@@ -34,31 +35,29 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     found = {}
     for network in spec["networks"]:
         emit({"event": "network", "source": network["source"]})
-        graph, record = _load(network)
+        files = Path(network.get("registered") or network["trained"])
+        record = json.loads(next(files.rglob("architecture.json")).read_text(encoding="utf-8"))
         _refuse_unlike(network, record, manifest)
+        graph = _load(files, record, "registered" in network)
         scored = _score(graph, record["classes"], images, manifest["classes"])
         file = Path(spec["folder"]) / f"{network['run_id']}.npy"
         np.save(file, scored.correct, allow_pickle=False)
         found[network["run_id"]] = {
             "classes": list(scored.classes),
             "digest": scored.digest,
-            "metrics": evaluate(scored.probabilities, scored.labels, scored.classes).metrics(
-                "test"
-            ),
+            "metrics": evaluate(
+                scored.probabilities, scored.labels, scored.classes, bootstrap(scored)
+            ).metrics("test"),
             "correct": str(file),
         }
     return found
 
 
-def _load(network: dict[str, str]) -> tuple[nn.Module, dict[str, Any]]:
-    """Return a network with all its preprocessing, and its record."""
-    if "registered" in network:
-        files = Path(network["registered"])
-        record = json.loads(next(files.rglob("architecture.json")).read_text(encoding="utf-8"))
-        return torch.export.load(files / "data" / "model.pt2").module(), record
-    files = Path(network["trained"])
-    record = json.loads((files / "architecture.json").read_text(encoding="utf-8"))
-    return load_graph(ArchitectureRecord(**record), files / "model.safetensors"), record
+def _load(files: Path, record: dict[str, Any], registered: bool) -> nn.Module:
+    """Return a network with all its preprocessing."""
+    if registered:
+        return torch.export.load(files / "data" / "model.pt2").module()
+    return load_graph(ArchitectureRecord(**record), files / "model.safetensors")
 
 
 def _refuse_unlike(network: dict[str, str], record: dict[str, Any], now: dict[str, Any]) -> None:

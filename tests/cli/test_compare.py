@@ -1,0 +1,151 @@
+"""`convoy compare` on runs of the real pipeline: in seconds, without torch, and scored again."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from convoy import tracking
+from convoy.evaluation.predictions import FILE, Predictions, Scored
+from tests.terminal import convoy, environment
+
+pytestmark = pytest.mark.slow
+
+CODE = """
+import sys
+from convoy.cli import main
+try:
+    main()
+finally:
+    heavy = {"torch", "pytorch_lightning", "torchmetrics", "sklearn", "prefect"}
+    sys.stderr.write(repr(sorted(heavy & set(sys.modules))))
+"""
+
+
+def client_of(root: Path) -> MlflowClient:
+    uri = f"sqlite:///{root / '.convoy' / 'mlflow.db'}"
+    return MlflowClient(uri, uri)
+
+
+def only_run(root: Path) -> dict[str, Any]:
+    (run,) = convoy(root, "compare", "--json").json()["runs"]
+    return dict(run)
+
+
+@pytest.fixture
+def mine(served: Path, tmp_path: Path) -> Path:
+    """A copy of the project that a test may change, its store and artifacts too."""
+    root = tmp_path / "project"
+    shutil.copytree(served, root, symlinks=True)
+    columns = {
+        "experiments": "artifact_location",
+        "runs": "artifact_uri",
+        "logged_models": "artifact_location",
+    }
+    with closing(sqlite3.connect(root / ".convoy" / "mlflow.db")) as database:
+        for table, column in columns.items():
+            database.execute(
+                f"update {table} set {column} = replace({column}, ?, ?)", (str(served), str(root))
+            )
+        database.commit()
+    return root
+
+
+def test_it_imports_neither_torch_nor_what_imports_it_and_takes_seconds(served: Path) -> None:
+    began = perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, "compare", "--json"],
+        cwd=served,
+        env=environment(served),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stderr == "[]"
+    assert perf_counter() - began < 30, "3 s on quiet cores"
+    found = json.loads(done.stdout)
+    (network,) = found["networks"]
+    assert network["champion"] == "1" and network["name"] == "mlp"
+    assert network["metrics"]["test/accuracy"]["mean"] > 0.5
+    assert set(network["costs"]) == {"latency", "parameters", "training"}
+    assert found["pairs"] == [] and found["rescored"] is None
+
+
+def test_the_figure_is_drawn_where_it_is_asked_for(served: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "pareto.svg"
+    done = convoy(served, "compare", "--plot", str(plot))
+    assert done.code == 0 and done.err == "" and "mlp" in done.out
+    assert plot.read_text().count("<svg") == 1
+    refused = convoy(served, "compare", "--plot", str(tmp_path / "nowhere" / "pareto.png"))
+    assert refused.code == 2 and "there is no folder" in refused.sentence
+
+
+def test_an_unknown_run_is_one_sentence_and_code_2(served: Path) -> None:
+    done = convoy(served, "compare", "0123456789")
+    assert done.code == 2 and done.sentence.startswith("MLflow knows no run '0123456789': ")
+    assert done.out == ""
+
+
+def twin(root: Path, run: dict[str, Any], folder: Path) -> str:
+    """A run of the same training, tested on fewer images and by no registered model."""
+    client = client_of(root)
+    of = client.get_run(run["run_id"])
+    kept = Predictions.load(Path(client.download_artifacts(run["run_id"], FILE, str(folder))))
+    made = client.create_run(of.info.experiment_id, run_name="twin", tags=of.data.tags)
+    for name, value in {**of.data.params, "seed": "2"}.items():
+        client.log_param(made.info.run_id, name, value)
+    tracking.log_metrics(client, made.info.run_id, of.data.metrics)
+    test = kept.test
+    fewer = Scored(test.probabilities[:-9], test.labels[:-9], test.images[:-9], test.classes)
+    Predictions(fewer, kept.val).save(folder / FILE)
+    tracking.log_file(client, made.info.run_id, folder / FILE)
+    tracking.close(client, made.info.run_id)
+    return str(made.info.run_id)
+
+
+def test_other_test_images_are_refused_until_told_to_score_again(
+    mine: Path, tmp_path: Path
+) -> None:
+    run = only_run(mine)
+    other = twin(mine, run, tmp_path)
+    done = convoy(mine, "compare", run["run_id"], other)
+    assert done.code == 3 and "were tested on different images" in done.sentence
+    done = convoy(mine, "compare", run["run_id"], other, "--rescore", "--json")
+    assert done.code == 0, done.err
+    found = done.json()
+    assert found["rescored"]["sources"] == {
+        run["run_id"]: "digits version 1",
+        other: "its training of seed 2 here",
+    }
+    # The registered graph and the training's network: one recipe, here as two seeds of it.
+    (network,) = found["networks"]
+    again = [one["metrics"]["test/accuracy"] for one in found["runs"]]
+    assert again == [run["metrics"]["test/accuracy"]] * 2
+    assert network["metrics"]["test/accuracy"]["deviation"] == 0
+    assert found["images"] == run["metrics"]["test/count"]
+    shown = convoy(mine, "compare", run["run_id"][:9], "--rescore")
+    assert "All were scored again on the test split of version" in shown.out
+    assert "mlp from digits version 1" in shown.out
+
+
+def test_what_cannot_be_scored_again_is_refused_before_anything_is_loaded(
+    mine: Path, tmp_path: Path
+) -> None:
+    run = only_run(mine)
+    other = twin(mine, run, tmp_path)
+    weights = next((mine / ".convoy" / "runs").glob("*/model.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    done = convoy(mine, "compare", other, "--rescore", "--json")
+    assert done.code == 4
+    said = done.err.strip().splitlines()[-1]
+    assert said.startswith("convoy: run ") and "cannot be scored again: no registered" in said
+    assert "Traceback" not in done.err

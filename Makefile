@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # long files with few tests do not come last.
 PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check soak up bench clean setup format help
+.PHONY: run test check lint soak up bench clean setup format help
 .DEFAULT_GOAL := help
 
 help:            ## list the verbs
@@ -31,12 +31,14 @@ test: setup      ## all tests but the long ones
 soak: setup      ## the long tests: many crashes, many at once, a team's servers (an hour)
 	@$(PYTEST) -m soak
 
-check: setup     ## format, lint, types, floors, fast tests
+check: lint      ## format, lint, types, floors, fast tests
+	@$(PYTEST) -m "not slow and not soak"
+
+lint: setup      ## the same without tests
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 12
-	@$(PYTEST) -m "not slow and not soak"
 
 format: setup    ## rewrite in the house's format
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from benchmarks.rows import Row, keep
 from benchmarks.step import CASES, CLASSES, Case
 from convoy.architectures import build
+from convoy.programs import cores
 
 TURNS = 12
 SECONDS = 0.4
@@ -97,7 +98,7 @@ def compared(name: str, case: Case, device: torch.device) -> list[Row]:
 if __name__ == "__main__":
     if "OMP_PROC_BIND" not in os.environ:  # as the launcher of trainings has it
         command = [sys.executable, "-m", "benchmarks.acceleration", *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, "OMP_PROC_BIND": "true"})
+        os.execve(sys.executable, command, {**os.environ, **cores.told(cores.available())})
     arguments = sys.argv[1:]
     place = Path(arguments.pop(0)) if arguments and arguments[0].endswith(".json") else None
     sys.exit(main(place, tuple(arguments)))

@@ -15,6 +15,8 @@ import os
 import statistics
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +29,7 @@ from convoy.architectures import build, describe
 from convoy.classifier import Classifier
 from convoy.datamodule import Batches
 from convoy.preprocessing import Preprocessing
+from convoy.programs import cores
 from convoy.readers import Resident
 from convoy.recipe import Recipe
 from convoy.training.acceleration import precision
@@ -69,35 +72,47 @@ def main(result: Path | None, names: tuple[str, ...] = ()) -> int:
 
 def _row(name: str, case: Case) -> Row:
     with tempfile.TemporaryDirectory(prefix="convoy-bench-") as scratch:
-        ours, bare = measured(name, case, Path(scratch))
-    return compared(name, case, ours, bare, case.bound)
+        turns = measured(name, case, Path(scratch))
+    return compared(name, case, turns.ours, turns.bare, case.bound, turns.processor)
 
 
 def compared(
-    name: str, case: Case, ours: list[float], bare: list[float], bound: float | None
+    name: str,
+    case: Case,
+    ours: list[float],
+    bare: list[float],
+    bound: float | None,
+    processor: Sequence[float] = (),
 ) -> Row:
-    """Return how many times a bare step Convoy's takes, from the seconds of the turns."""
+    """Return how many times a bare step Convoy's takes, from the seconds of the turns.
+
+    `processor` is the same of the processor's time, turn by turn, which other programs alter less.
+    """
     ratios = [one / other for one, other in zip(ours[1:], bare[1:], strict=True)]
-    milliseconds = {
+    told: dict[str, float] = {
         "convoy_ms": round(1000 * statistics.median(ours[1:]) / case.steps, 3),
         "bare_ms": round(1000 * statistics.median(bare[1:]) / case.steps, 3),
         "batch": case.batch,
         "side": case.side,
         "steps_a_turn": case.steps,
         "turns": len(ratios),
+        "threads": torch.get_num_threads(),
     }
+    if len(ratios) > 1:
+        told["ratio, first quartile"], _, told["third"] = statistics.quantiles(ratios)
+    if processor:
+        told["ratio of the processor's time"] = round(statistics.median(processor[1:]), 4)
     title = f"{name}, batch {case.batch}, step to bare step"
-    return Row(title, statistics.median(ratios), bound, detail=milliseconds)
+    return Row(title, statistics.median(ratios), bound, detail=told)
 
 
-def measured(
-    name: str, case: Case, scratch: Path, device: torch.device = CPU
-) -> tuple[list[float], list[float]]:
-    """Return the seconds of each turn, of Convoy and of the bare loop."""
+def measured(name: str, case: Case, scratch: Path, device: torch.device = CPU) -> "Turns":
+    """Return the turns of Convoy and of the bare loop."""
     images, labels = _images(case, device)
     turns = Turns(device, BareLoop(name, case, images, labels))
     _fit(name, case, images, labels, scratch, turns)
-    return turns.ours, turns.bare
+    turns.loop = None
+    return turns
 
 
 def peaks(name: str, case: Case, scratch: Path, device: torch.device) -> tuple[int, int]:
@@ -234,25 +249,29 @@ class Turns(pl.Callback):
         self.ours: list[float] = []
         """Seconds."""
         self.bare: list[float] = []
+        self.processor: list[float] = []
+        """How many times the bare loop's time of the processor, all cores together."""
         self.peaks: list[int] = []
         """Bytes, in `ours`."""
-        self.began = 0.0
+        self.began = self.used = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         forget_peak(self.device)
-        self.began = clock(self.device)
+        self.began, self.used = clock(self.device), time.process_time()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.ours.append(clock(self.device) - self.began)
+        self.used = time.process_time() - self.used
         self.peaks.append(peak(self.device))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.loop is None:
             return
         with torch.enable_grad():
-            began = clock(self.device)
+            began, used = clock(self.device), time.process_time()
             self.loop.turn()
             self.bare.append(clock(self.device) - began)
+            self.processor.append(self.used / (time.process_time() - used))
 
 
 if __name__ == "__main__":
@@ -260,7 +279,7 @@ if __name__ == "__main__":
         "OMP_PROC_BIND" not in os.environ
     ):  # as the launcher of trainings has it; torch reads it once
         command = [sys.executable, "-m", "benchmarks.step", *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, "OMP_PROC_BIND": "true"})
+        os.execve(sys.executable, command, {**os.environ, **cores.told(cores.available())})
     arguments = sys.argv[1:]
     place = Path(arguments.pop(0)) if arguments and arguments[0].endswith(".json") else None
     sys.exit(main(place, tuple(arguments)))

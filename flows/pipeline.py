@@ -15,6 +15,7 @@ from convoy.pipeline.training import trained
 from convoy.plan import make_plan
 from convoy.project import Project
 from flows import crashed
+from flows.announce import announce
 from flows.evaluate import evaluate, inspect
 from flows.ingest import ingest
 from flows.promote import gate, promote, register
@@ -46,6 +47,7 @@ def pipeline(
             registered = register(work)
             verdict = gate(work, registered)
             alias = promote(work, registered, verdict)
+            announce(work, registered)
             result = finish(work, registered, verdict, alias)
     except STOPS as stop:
         return cancelled(stop)

@@ -3,10 +3,10 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from convoy.gate import Verdict
 from convoy.pipeline import release
 from convoy.pipeline.release import Registration
 from convoy.pipeline.session import Session
-from convoy.promotion import Verdict
 from flows.retries import transient
 
 

@@ -4,13 +4,15 @@ import gzip
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from convoy import environment, versions
+from convoy import environment, store, versions
 from convoy.project import Project
 
 REPOSITORY = Path(__file__).parents[1]
@@ -22,10 +24,37 @@ def repository() -> Path:
     return REPOSITORY
 
 
+Once = Callable[[str, Callable[[Path], None]], Path]
+
+
 @pytest.fixture(scope="session")
-def _clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+    """Return a maker of folders that all processes of a test run share, each made by one alone."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        folder = shared / "once" / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                draft = folder.with_suffix(".draft")
+                shutil.rmtree(draft, ignore_errors=True)
+                fill(draft)
+                draft.rename(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _clone(once: Once) -> Path:
     """A commit of the files as they stand here, without what Git ignores: data and state."""
-    root = tmp_path_factory.mktemp("clone")
+    return once("clone", _commit_a_copy)
+
+
+def _commit_a_copy(root: Path) -> None:
+    root.mkdir()
     listed = _git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
         if (REPOSITORY / name).is_file():
@@ -36,17 +65,32 @@ def _clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _git(root, "config", "user.email", "tester@example.invalid")
     _git(root, "add", "--all")
     _git(root, "commit", "--quiet", "--message", "A copy for tests")
-    return root
 
 
 @pytest.fixture(scope="session")
-def _ingested(_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clone after its first ingest: some eight seconds, so once a session."""
-    root = tmp_path_factory.mktemp("ingested") / "project"
-    shutil.copytree(_clone, root)
-    with pytest.MonkeyPatch.context() as patch:
-        versions.ingest(_entered(Project(root), patch), "digits")
-    return root
+def _ingested(_clone: Path, once: Once) -> Path:
+    """The clone after its first ingest."""
+
+    def ingest(root: Path) -> None:
+        shutil.copytree(_clone, root)
+        with pytest.MonkeyPatch.context() as patch:
+            versions.ingest(_entered(Project(root), patch), "digits")
+
+    return once("ingested", ingest)
+
+
+@pytest.fixture(scope="session")
+def _ready(_ingested: Path, once: Once) -> Path:
+    """The same with the empty databases of MLflow and Prefect, which take longest to come to be."""
+
+    def create(root: Path) -> None:
+        shutil.copytree(_ingested, root)
+        with pytest.MonkeyPatch.context() as patch:
+            store.connect(_entered(Project(root), patch))
+            upgrade = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
+            subprocess.run(upgrade, check=True, capture_output=True)
+
+    return once("ready", create)
 
 
 @pytest.fixture

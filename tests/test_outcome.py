@@ -126,6 +126,14 @@ def test_data_that_was_written_to_makes_a_run(
     assert outcome.unchanged(plan_of(kept)) is None
 
 
+def test_a_lock_that_an_ingest_was_killed_over_is_put_back(kept: Project) -> None:
+    whole = kept.lock.read_bytes()
+    (kept.state / "ingesting-digits").write_bytes(whole)
+    kept.lock.write_bytes(whole[:100])
+    assert outcome.unchanged(plan_of(kept)) is not None
+    assert kept.lock.read_bytes() == whole
+
+
 def test_the_champion_is_the_one_of_now(kept: Project) -> None:
     from convoy import store
 

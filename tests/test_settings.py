@@ -26,6 +26,7 @@ def values(repository: Path) -> dict[str, Any]:
     values: dict[str, Any] = yaml.safe_load((repository / "params.yaml").read_text())
     values["run"]["architectures"] = ["mlp"]
     values["recipes"] = {"default": values["recipes"]["default"]}
+    del values["recipes_for"]
     return values
 
 
@@ -48,6 +49,11 @@ def test_the_repositorys_own_settings_are_whole(repository: Path) -> None:
     assert settings.dataset(settings.run.dataset)
     for name in settings.run.architectures:
         assert settings.recipe(name).epochs >= 1
+    for dataset, recipes in settings.recipes_for.items():
+        own = load(repository / "params.yaml", architectures.names(), dataset=dataset)
+        for name, recipe in recipes.items():
+            architectures.check_options(name, recipe.options)
+            assert own.recipe(name) == recipe != settings.recipe(name)
 
 
 def test_settings_are_frozen(read: Read) -> None:
@@ -69,7 +75,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (b"run: [", r"params.yaml, line 2: not valid YAML"),
         (b"\xff\xfe\xfa", r"params.yaml: not valid YAML"),
         (b"run: 2020-13-45", r"params.yaml: not valid YAML \(month must be in 1..12\)"),
-        (b"", r"expected sections \(run, schedule, datasets, checks, recipes, sweeps, gate\)"),
+        (b"", r"expected sections \(run, schedule, .*, recipes, recipes_for, sweeps, .*gate\)"),
         (b"- run", r"params.yaml: expected sections"),
         (b"{}", r"params.yaml: 'run' is missing"),
     ],
@@ -150,6 +156,7 @@ def test_each_value_has_its_home_in_the_file_and_no_default(
         "checks": values["checks"],
         "recipes.default": values["recipes"]["default"],
         "gate": values["gate"],
+        "gc": values["gc"],
     }
     for path, section in sections.items():
         for key in set(section) - {"augment"}:  # which is off where it is absent
@@ -228,6 +235,58 @@ def test_an_override_of_one_recipe_starts_from_the_default_and_leaves_the_others
     assert settings.recipe("lenet5").epochs == 3
     assert settings.recipe("mlp") == settings.recipes["default"] == read().recipes["default"]
     assert settings.recipe("lenet5").momentum == settings.recipe("mlp").momentum
+
+
+@pytest.fixture
+def two_datasets(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings with a second dataset, which has a recipe of its own for one architecture."""
+    values["datasets"]["signs"] = dict(values["datasets"]["digits"])
+    values["recipes_for"] = {"signs": {"mlp": {**values["recipes"]["default"], "epochs": 77}}}
+    return values
+
+
+@pytest.mark.usefixtures("two_datasets")
+def test_the_recipe_of_a_dataset_comes_before_that_for_all(file: Path, read: Read) -> None:
+    common = read()
+    own = load(file, NAMES, dataset="signs")
+    assert own.recipe("mlp").epochs == 77 != common.recipe("mlp").epochs
+    assert own.recipe("lenet5") == common.recipe("lenet5") == common.recipe("mlp")
+    assert load(file, NAMES, ["run.dataset=signs"]).recipe("mlp") == own.recipe("mlp")
+    assert load(file, NAMES, ["run.dataset=signs"], "digits").recipe("mlp") == common.recipe("mlp")
+
+
+@pytest.mark.usefixtures("two_datasets")
+@pytest.mark.parametrize(
+    "override", ["recipes.mlp.momentum=0.8", "recipes_for.signs.mlp.momentum=0.8"]
+)
+def test_an_override_alters_the_recipe_that_is_trained_by(
+    file: Path, read: Read, override: str
+) -> None:
+    read()
+    recipe = load(file, NAMES, [override], "signs").recipe("mlp")
+    assert (recipe.epochs, recipe.momentum) == (77, 0.8)
+
+
+def test_a_recipe_of_a_dataset_is_checked_like_any(
+    two_datasets: dict[str, Any], read: Read
+) -> None:
+    told = two_datasets["recipes_for"]["signs"]
+    told["lenet"] = told["mlp"]
+    with pytest.raises(UsageError, match=r"unknown architecture 'lenet': .*'lenet5'"):
+        read()
+    del told["lenet"]
+    told["mlp"] = {**told["mlp"], "epoch": 1}
+    with pytest.raises(UsageError, match=r"unknown key 'recipes_for.signs.mlp.epoch': .*'epochs'"):
+        read()
+
+
+@pytest.mark.parametrize("malformed", [None, [], {"digits": None}, {"digits": {"mlp": None}}])
+def test_malformed_recipes_of_datasets_are_one_sentence(
+    values: dict[str, Any], read: Read, malformed: Any
+) -> None:
+    values["recipes_for"] = malformed
+    with pytest.raises(UsageError, match=r"params.yaml: '?rec"):
+        read()
 
 
 def test_an_override_of_one_recipe_leaves_a_shared_yaml_anchor_alone(

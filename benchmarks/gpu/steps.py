@@ -27,8 +27,9 @@ def rows(wanted: Wanted, scratch: Path) -> Iterator[Row | Skipped]:
     cases = QUICK if wanted.quick else CASES if wanted.device.type == "cuda" else step.CASES
     for name in wanted.only(tuple(cases)):
         case = cases[name]
-        ours, bare = measured(name, case, scratch / f"{name}-time", wanted.device)
-        yield compared(name, case, ours, bare, wanted.bound(BOUND) if is_long(case, bare) else None)
+        turns = measured(name, case, scratch / f"{name}-time", wanted.device)
+        bound = wanted.bound(BOUND) if is_long(case, turns.bare) else None
+        yield compared(name, case, turns.ours, turns.bare, bound, turns.processor)
         held = peaks(name, case, scratch / f"{name}-memory", wanted.device)
         detail = {"convoy, MiB": held[0] / 2**20, "bare, MiB": held[1] / 2**20}
         title = f"{name}, batch {case.batch}, peak memory to bare loop"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.datasets import dataset_of, prepared
 from benchmarks.gpu.case import Skipped, Wanted
-from benchmarks.gpu.recipes import FAST, GUARDS, LEAST, STANDARD
+from benchmarks.gpu.recipes import FAST, LEAST, STANDARD, guarded
 from benchmarks.rows import Row
 from benchmarks.trainings import Trained, train
 from convoy.recipe import Recipe
@@ -55,8 +55,8 @@ def speed94(wanted: Wanted, scratch: Path) -> Iterator[Row | Skipped]:
 def accuracy(wanted: Wanted, scratch: Path) -> Iterator[Row | Skipped]:
     """Yield what each guarded network reaches."""
     files = _files(wanted, scratch.parent)
-    for name in wanted.only(tuple(GUARDS)):
-        recipe = _short(GUARDS[name], wanted, 1)
+    for name in wanted.only(tuple(LEAST)):
+        recipe = _short(guarded(name), wanted, 1)
         done = train(name, recipe, files, scratch / name, wanted.device)
         yield _accuracy(f"{name}, test accuracy, %", done, recipe, LEAST[name])
 

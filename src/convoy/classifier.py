@@ -137,7 +137,11 @@ class Classifier(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.losses.look()  # weights that a hopeless step has spoilt are never saved
-        checkpoint["losses"] = [self.losses.total, self.losses.images]
+        seen = [self.losses.total, float(self.losses.images)]
+        if self.trainer.world_size > 1:  # each goes on with its share of what all have seen
+            told = torch.tensor(seen, dtype=torch.float64, device=self.device)
+            seen = cast(Tensor, self.trainer.strategy.reduce(told, reduce_op="mean")).tolist()
+        checkpoint["losses"] = seen
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.losses.total, self.losses.images = checkpoint["losses"]

@@ -16,6 +16,7 @@ from torch import Tensor
 from convoy import readers, shards
 from convoy.errors import DataRefused
 from convoy.files import read_json
+from convoy.programs import cores
 from convoy.readers import Reader
 from convoy.recipe import Recipe
 from convoy.seeds import seed_of
@@ -141,7 +142,8 @@ class Batches:
         if self.reader.kind == "device":
             yield from map(read, chosen)
             return
-        with ThreadPoolExecutor(1, "reader") as ahead:
+        # Not on the core that the training's own thread is bound to.
+        with ThreadPoolExecutor(1, "reader", cores.unbind) as ahead:
             coming: Future[Batch] | None = None
             for numbers in chosen:
                 ready, coming = coming, ahead.submit(read, numbers)

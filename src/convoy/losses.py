@@ -27,7 +27,7 @@ class Losses:
     """A loss above it is hopeless."""
     total: float = 0.0
     """Sum over the images."""
-    images: int = 0
+    images: float = 0
     _pending: list[tuple[int, Tensor, int]] = field(default_factory=list)
 
     def reset(self) -> None:

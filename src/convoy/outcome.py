@@ -93,6 +93,7 @@ def unchanged(plan: Plan) -> Outcome | None:
     where the champion is.
     """
     receipt = read_json(_path(plan))
+    versions.settle(plan.project)
     if not isinstance(receipt, dict) or receipt.get("key") != run_key(plan):
         return None
     files = [list(entry) for entry in versions.fingerprint(plan.project, plan.dataset)]

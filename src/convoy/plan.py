@@ -56,7 +56,7 @@ def make_plan(
 
     Raises `UsageError` for an unknown name, with the nearest one.
     """
-    settings = load(project.params, architectures.names(), overrides)
+    settings = load(project.params, architectures.names(), overrides, dataset)
     named = dataset or settings.run.dataset
     describe(settings.dataset(named).source)
     if list(chosen) == ["all"]:

@@ -88,6 +88,12 @@ class Gate(Section):
     alpha: Share
 
 
+class Kept(Section):
+    """What `convoy gc` keeps beside what is reached by a name."""
+
+    champions: Annotated[int, Field(ge=1)]
+
+
 class Settings(Section):
     """The whole file."""
 
@@ -96,16 +102,20 @@ class Settings(Section):
     datasets: dict[Name, Dataset]
     checks: Checks
     recipes: dict[str, Recipe]
+    recipes_for: dict[Name, dict[str, Recipe]] = Field(default_factory=dict)
+    """Recipes of single datasets, which come before those for all."""
     sweeps: dict[str, Sweep] = Field(default_factory=dict)
     evaluation: Evaluation
     gate: Gate
+    gc: Kept
 
     @model_validator(mode="after")
     def _names_are_known(self, info: ValidationInfo) -> "Settings":
         known = (info.context or {})["architectures"]
         if "default" not in self.recipes:
             raise ValueError("recipes has no 'default', which serves whoever has no recipe.")
-        own = (name for name in self.recipes if name != "default")
+        told = (self.recipes, *self.recipes_for.values())
+        own = (name for recipes in told for name in recipes if name != "default")
         for name in (*self.run.architectures, *own, *self.sweeps):
             if name not in known:
                 raise ValueError(f"unknown architecture {name!r}: {nearest(name, known)}")
@@ -138,15 +148,26 @@ class Settings(Section):
         return self.sweeps[architecture]
 
 
-def load(file: Path, architectures: Collection[str], overrides: Collection[str] = ()) -> Settings:
+def load(
+    file: Path,
+    architectures: Collection[str],
+    overrides: Collection[str] = (),
+    dataset: str | None = None,
+) -> Settings:
     """Read `file`, apply `overrides` ("key.key=value") and check everything.
 
-    `architectures` are the names that a recipe may have. Raises `UsageError` with one sentence for
-    the first thing that is wrong.
+    `architectures` are the names that a recipe may have. The recipes that the file has for
+    `dataset`, or for that of `run`, take the place of those for all, and the overrides are applied
+    to these. Raises `UsageError` with one sentence for the first thing that is wrong.
     """
     values = _read(file)
-    for override in overrides:
+    deciding = [told for told in overrides if told.startswith(("run.", "recipes_for."))]
+    for override in deciding:  # which recipes there are
         _override(values, override, architectures)
+    _choose_recipes(values, dataset)
+    for override in overrides:
+        if override not in deciding:
+            _override(values, override, architectures)
     try:
         return Settings.model_validate(values, context={"architectures": architectures})
     except ValidationError as error:
@@ -167,6 +188,15 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UsageError(f"{file}: expected sections ({', '.join(Settings.model_fields)}).")
     return values
+
+
+def _choose_recipes(values: dict[str, Any], dataset: str | None) -> None:
+    """Put the recipes of a dataset in the place of those for all; what is malformed stays."""
+    run, common, of_all = (values.get(name) for name in ("run", "recipes", "recipes_for"))
+    name = dataset or (run.get("dataset") if isinstance(run, dict) else None)
+    own = of_all.get(name) if isinstance(of_all, dict) and isinstance(name, str) else None
+    if isinstance(common, dict) and isinstance(own, dict):
+        values["recipes"] = {**common, **own}
 
 
 def _override(values: dict[str, Any], override: str, architectures: Collection[str]) -> None:

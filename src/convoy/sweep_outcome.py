@@ -90,6 +90,7 @@ def run_overrides(plan: Plan) -> list[str]:
 def unchanged(plan: Plan) -> SweepOutcome | None:
     """Return the outcome of a sweep that has ended if nothing that decides it has changed."""
     receipt = read_json(_path(plan))
+    versions.settle(plan.project)
     if not isinstance(receipt, dict) or receipt.get("key") != _key(plan):
         return None
     files = [list(entry) for entry in versions.fingerprint(plan.project, plan.dataset)]

@@ -83,6 +83,7 @@ def test_auxiliary_heads_see_a_4x4_map_at_224_pixels() -> None:
     pool = googlenet(224).aux1.pool
     assert isinstance(pool, nn.AvgPool2d)
     assert pool(torch.empty(1, 512, 14, 14, device="meta")).shape == (1, 512, 4, 4)
+    assert googlenet(224).aux1.dropout.p == 0.7
 
 
 def test_auxiliary_losses_count_three_tenths_in_training_and_nothing_in_evaluation() -> None:

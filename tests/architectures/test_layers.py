@@ -65,6 +65,60 @@ def test_alexnet_has_groups_in_the_second_fourth_and_fifth_convolution() -> None
         assert groups == [1, 2, 1, 2, 2]
 
 
+@pytest.mark.parametrize("name", ["zfnet", "alexnet_owt"])
+def test_the_networks_for_one_device_have_no_groups(name: str) -> None:
+    with torch.device("meta"):
+        network = build(name, num_classes=10, in_channels=3, image_size=224)
+    found = {m.groups for m in network.modules() if isinstance(m, torch.nn.Conv2d)}
+    assert found == {1}
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("alexnet", "Linear ReLU Dropout Linear ReLU Dropout Linear"),
+        ("zfnet", "Linear ReLU Dropout Linear ReLU Dropout Linear"),
+        ("vgg16", "Linear ReLU Dropout Linear ReLU Dropout Linear"),
+        ("alexnet_owt", "Dropout Linear ReLU Dropout Linear ReLU Linear"),
+    ],
+)
+def test_dropout_is_where_the_paper_or_the_published_weights_have_it(name: str, kinds: str) -> None:
+    with torch.device("meta"):
+        network = build(name, num_classes=1000, in_channels=3, image_size=224)
+    head = list(network.get_submodule("classifier").children())
+    assert [type(part).__name__ for part in head] == kinds.split()
+    units = [part.out_features for part in head if isinstance(part, torch.nn.Linear)]
+    assert units == [4096, 4096, 1000]
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("vgg11", [1, 1, 2, 2, 2]),
+        ("vgg13", [2, 2, 2, 2, 2]),
+        ("vgg16", [2, 2, 3, 3, 3]),
+        ("vgg19", [2, 2, 4, 4, 4]),
+    ],
+)
+def test_columns_of_vgg_have_their_convolutions_of_3x3_before_each_pooling(
+    name: str, counts: list[int]
+) -> None:
+    with torch.device("meta"):
+        network = build(name, num_classes=10, in_channels=3, image_size=224)
+    parts = list(network.get_submodule("features").modules())
+    convolutions = [part for part in parts if isinstance(part, torch.nn.Conv2d)]
+    assert {(c.kernel_size, c.stride, c.padding) for c in convolutions} == {
+        ((3, 3), (1, 1), (1, 1))
+    }
+    found = [0]
+    for part in parts:
+        if isinstance(part, torch.nn.MaxPool2d):
+            assert (part.kernel_size, part.stride) == (2, 2)
+            found.append(0)
+        found[-1] += isinstance(part, torch.nn.Conv2d)
+    assert found == [*counts, 0]
+
+
 def test_shortcut_a_takes_every_second_pixel_and_adds_zeros() -> None:
     shortcut = build("resnet20", num_classes=10, in_channels=3, image_size=32).get_submodule(
         "layer2.0.downsample"

@@ -24,8 +24,11 @@ def millions(name: str, classes: int, channels: int, side: int, **options: Any) 
         ("vgg11", 224, {}, 7.609),
         ("vgg11_bn", 224, {}, 7.609),
         ("vgg13", 224, {}, 11.308),
+        ("vgg13_bn", 224, {}, 11.308),
         ("vgg16", 224, {}, 15.470),
+        ("vgg16_bn", 224, {}, 15.470),
         ("vgg19", 224, {}, 19.632),
+        ("vgg19_bn", 224, {}, 19.632),
         ("googlenet", 224, {}, 1.583),
         ("googlenet", 224, {"norm": "response"}, 1.583),
         ("googlenet_3x3", 224, {}, 1.498),
@@ -73,6 +76,11 @@ def test_multiply_adds_at_32_pixels_are_the_known_ones(
 ) -> None:
     digits = len(str(known).partition(".")[2])
     assert round(millions(name, 10, channels, 32), digits) == pytest.approx(known)
+
+
+@pytest.mark.parametrize(("hidden", "known"), [([512, 512], 0.67), ([256, 128, 64], 0.24)])
+def test_multiply_adds_of_perceptrons_are_the_known_ones(hidden: list[int], known: float) -> None:
+    assert round(millions("mlp", 10, 1, 28, hidden=hidden), 2) == known
 
 
 def test_training_pays_for_the_auxiliary_heads_too() -> None:

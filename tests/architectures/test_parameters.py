@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from torch import nn
 
 from tests.architectures import on_paper
 from tests.architectures.on_paper import parameters
@@ -109,9 +110,47 @@ def test_options_give_the_networks_of_other_papers_and_readings(
     assert parameters(on_paper.network(name, 1000, 3, image_size, **options)) == count
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "count"),
+    [
+        ("alexnet", {"groups": 1}, 58_322_314),
+        ("googlenet", {"auxiliary": False}, 5_991_082),
+        ("googlenet_3x3", {"auxiliary": False}, 5_610_154),
+    ],
+)
+def test_for_ten_classes_other_readings_have_their_counts_too(
+    name: str, options: dict[str, Any], count: int
+) -> None:
+    assert parameters(on_paper.network(name, 10, 3, 224, **options)) == count
+
+
 def test_lenet5_has_the_layers_of_the_paper() -> None:
     counts = {n: parameters(m) for n, m in on_paper.network("lenet5", 10, 1, 32).named_children()}
     assert (counts["c1"], counts["c5"], counts["f6"]) == (156, 48_120, 10_164)
+
+
+def test_what_lenet5_departs_in_makes_the_difference_to_the_60_000_of_the_paper() -> None:
+    """Its C3 sees every map, its averages learn nothing, its outputs are no fixed functions."""
+    network = on_paper.network("lenet5", 10, 1, 32)
+    c3, output = (parameters(network.get_submodule(part)) for part in ("c3", "output"))
+    in_the_paper = {"S2": 2 * 6, "C3": 6 * 76 + 9 * 101 + 151, "S4": 2 * 16}
+    assert in_the_paper["C3"] == 1516
+    assert parameters(network) - c3 - output + sum(in_the_paper.values()) == 60_000
+
+
+def test_inceptions_have_the_weights_of_table_1_where_it_is_right() -> None:
+    """In units of 1024, without biases; its 4c, 5a and first convolution are misprints."""
+    network = on_paper.network("googlenet", 1000, 3, 224)
+
+    def thousands(*parts: str) -> float:
+        found = (network.get_submodule(part).modules() for part in parts)
+        convolutions = (m for ms in found for m in ms if isinstance(m, nn.Conv2d))
+        return sum(one.weight.numel() for one in convolutions) / 1024
+
+    assert thousands("conv2", "conv3") == 112
+    assert [thousands(f"inception{row}") for row in ("3a", "3b")] == [159.5, 379]
+    assert [thousands(f"inception{row}") for row in ("4c", "5a")] == [497.5, 1018]
+    assert thousands("conv1") * 1024 == 9_408
 
 
 @pytest.mark.parametrize("name", ["alexnet", "alexnet_owt", "zfnet"])

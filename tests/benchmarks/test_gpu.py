@@ -17,7 +17,7 @@ from benchmarks.devices import clock, forget_peak, peak
 from benchmarks.gpu import steps, throughput, training
 from benchmarks.gpu.__main__ import CASES, main
 from benchmarks.gpu.case import Skipped, Wanted
-from benchmarks.gpu.recipes import GUARDS, LEAST
+from benchmarks.gpu.recipes import LEAST, guarded
 from benchmarks.step import compared
 from convoy.evaluation.cost import cost_on_paper
 from tests import core_only
@@ -263,6 +263,11 @@ def test_the_shortest_whole_epoch_counts(ends: list[float], seconds: float) -> N
     assert training.shortest(ends) == seconds
 
 
-def test_every_guard_has_a_recipe_and_every_case_a_name() -> None:
-    assert set(GUARDS) == set(LEAST)
+def test_every_guard_has_a_recipe_of_its_own_and_every_case_a_name() -> None:
+    assert set(LEAST) == {"resnet20", "vgg16_bn", "resnet18", "googlenet"}
+    default = guarded("default")
+    for name in LEAST:
+        recipe = guarded(name)
+        assert recipe != default
+        assert (recipe.augment.shift, recipe.augment.flip) == (4, True)
     assert tuple(CASES) == ("throughput", "step", "reading", "speed94", "accuracy")

@@ -11,10 +11,10 @@ from tests.terminal import convoy, git
 
 
 @pytest.fixture(scope="session")
-def served(_ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def served(_ready: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone after a short run: one version, the champion. Tests leave it as it is."""
     root = tmp_path_factory.mktemp("served") / "project"
-    shutil.copytree(_ingested, root)
+    shutil.copytree(_ready, root)
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["run"]["architectures"] = ["mlp"]
     params["recipes"]["mlp"]["epochs"] = 4

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.pets import EACH, Pets, add_pets, contents
 from tests.terminal import convoy, git
@@ -172,9 +174,25 @@ def test_adding_again_and_adding_more(pets: Pets, tmp_path: Path) -> None:
     assert more.code == 0, more.err
     found = more.json()
     assert found["version"] == grown.recorded() != pets.recorded()
-    assert {f["path"].split("/")[0] for f in found["findings"]["duplicate"]["listed"]} == {"pets"}
+    # What is known of the first origin stays as it is.
+    duplicates = found["findings"]["duplicate"]["listed"]
+    assert [finding["path"] for finding in duplicates] == ["cat/copy of 03.png"]
     assert found["totals"]["kept"] == 2 * EACH + 1
     assert "from: [../pets, ../more]" in (grown.root / "params.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_two_datasets_that_are_added_at_once_are_both_there(pets: Pets, tmp_path: Path) -> None:
+    both = pets.copy(tmp_path / "home")
+    names = ("one", "other")
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda name: both.run("data", "add", name, "../pets"), names))
+    assert [one.code for one in done] == [0, 0], done
+    datasets = yaml.safe_load((both.root / "params.yaml").read_text())["datasets"]
+    assert {*names} < datasets.keys()
+    prepared = both.root / "data" / "prepared"
+    assert all((prepared / name / "manifest.json").is_file() for name in names)
+    assert any("waits for the ingestion of process" in one.err for one in done)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,17 @@ def test_versions_are_listed_with_what_each_is(story: Story) -> None:
     assert other["digest"] == story.pets.manifest()["digest"]
 
 
+def test_versions_are_listed_after_a_kill_that_tore_dvc_lock(story: Story, tmp_path: Path) -> None:
+    pets = story.copy(tmp_path / "home").pets
+    lock = pets.root / "dvc.lock"
+    whole = lock.read_bytes()
+    for command in (["versions", "pets"], ["diff", "pets", "v1", story.second]):
+        (pets.root / ".convoy" / "ingesting-pets").write_bytes(whole)
+        lock.write_bytes(b"")
+        assert pets.run("data", *command).code == 0
+        assert lock.read_bytes() == whole
+
+
 def test_versions_are_printed_within_80_columns(story: Story) -> None:
     done = story.pets.run("data", "versions", "pets")
     assert (done.code, done.err) == (0, "")

@@ -89,7 +89,7 @@ def test_beginnings_of_ids_name_runs_and_the_address_opens_exactly_those(
     address = unquote(found.address)
     assert address.startswith("http://127.0.0.1:5055/#/compare-runs?runs=")
     assert json.loads(address.partition("runs=")[2].partition("&")[0]) == named
-    assert json.loads(address.partition("experiments=")[2]) == [store.experiment]
+    assert json.loads(address.partition("experiments=")[2].partition("&")[0]) == [store.experiment]
 
 
 def test_the_champion_is_compared_with_the_last_pipelines_trainings(

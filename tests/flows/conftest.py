@@ -14,7 +14,7 @@ import yaml
 
 from tests.terminal import Done, convoy, git
 
-NewProject = Callable[[str], Path]
+NewProject = Callable[..., Path]
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,15 @@ class Chapter:
 
 
 @pytest.fixture(scope="session")
-def new_project(_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> NewProject:
-    """Return a maker of clones with short recipes, committed."""
+def new_project(_clone: Path, _ready: Path, tmp_path_factory: pytest.TempPathFactory) -> NewProject:
+    """Return a maker of clones with short recipes, committed; `fresh`: nothing else is there yet.
 
-    def make(name: str) -> Path:
+    Otherwise the digits are ingested and the databases empty: that story is told once.
+    """
+
+    def make(name: str, fresh: bool = False) -> Path:
         root = tmp_path_factory.mktemp(name) / "project"
-        shutil.copytree(_clone, root)
+        shutil.copytree(_clone if fresh else _ready, root)
         params = yaml.safe_load((root / "params.yaml").read_text())
         params["run"]["architectures"] = ["mlp", "lenet5"]
         for architecture in ("mlp", "lenet5"):
@@ -49,7 +52,7 @@ def new_project(_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> NewPr
 @pytest.fixture(scope="session")
 def first(new_project: NewProject) -> Chapter:
     """The first run in a fresh clone."""
-    return _run(new_project("story"))
+    return _run(new_project("story", fresh=True))
 
 
 @pytest.fixture(scope="session")

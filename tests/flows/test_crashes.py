@@ -22,7 +22,7 @@ from tests.terminal import Done, convoy, environment
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 40
+EPOCHS = 60
 COMMAND = ("run", "--json", "--architectures", "mlp", "--set", f"recipes.mlp.epochs={EPOCHS}")
 
 
@@ -49,7 +49,7 @@ def crash(new_project: NewProject) -> Crash:
             stdout=subprocess.DEVNULL,
             stderr=stream,
         )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while "epoch 5/" not in log.read_text():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()

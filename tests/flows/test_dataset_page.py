@@ -14,9 +14,9 @@ ARGUMENTS = ("run", "--dataset", "pets", "--architectures", "mlp", "--set", "rec
 
 
 @pytest.fixture(scope="module")
-def ran(_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Pets:
+def ran(_ready: Path, tmp_path_factory: pytest.TempPathFactory) -> Pets:
     """A short run on a dataset that was just added: its version is in no commit."""
-    pets = add_pets(_clone, tmp_path_factory.mktemp("flagged") / "home")
+    pets = add_pets(_ready, tmp_path_factory.mktemp("flagged") / "home")
     assert pets.done.code == 0, pets.done.err
     done = pets.run(*ARGUMENTS)
     assert done.code == 5, done.err  # one epoch on noise is below any floor

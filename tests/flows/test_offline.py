@@ -37,7 +37,7 @@ def without_network() -> Sequence[str]:
 
 @pytest.fixture(scope="module")
 def cut_off(new_project: NewProject) -> tuple[Path, Sequence[str], Done]:
-    root, before = new_project("offline"), without_network()
+    root, before = new_project("offline", fresh=True), without_network()
     command = ("run", "--json", "--architectures", "mlp", "--set", "gate.floor=0.99999")
     return root, before, convoy(root, *command, before=before)
 

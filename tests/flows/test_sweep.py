@@ -74,7 +74,7 @@ def swept(new_project: NewProject) -> Swept:
             stdout=subprocess.DEVNULL,
             stderr=stream,
         )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while "trial 0: started" not in log.read_text():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -121,13 +121,10 @@ def test_trials_that_had_ended_are_kept_and_the_others_go_on_in_their_runs(swept
 
 def test_bad_learning_rates_are_pruned_and_recipes_that_cannot_be_fail(swept: Swept) -> None:
     states = {number: row["state"] for number, row in swept.rows.items()}
-    assert {n: states[n] for n in (0, 1, 2, 4, 5)} == {
-        0: "complete",
-        1: "complete",
-        2: "pruned",
-        4: "pruned",
-        5: "failed",
-    }
+    assert {n: states[n] for n in (2, 4, 5)} == {2: "pruned", 4: "pruned", 5: "failed"}
+    # Of two good ones at the same time the slower may be behind the other when that has ended.
+    assert "complete" in (states[0], states[1])
+    assert {states[n] for n in (0, 1, 3)} <= {"complete", "pruned"}
     for number in (2, 4):
         row = swept.rows[number]
         assert row["values"]["learning_rate"] < 1e-6
@@ -175,7 +172,8 @@ def test_the_sweeps_run_has_the_best_and_nothing_is_left_running(swept: Swept) -
     assert parent.data.tags["convoy.best.learning_rate"] == str(best["values"]["learning_rate"])
     assert parent.data.metrics["val/best_accuracy"] == best["val_accuracy"]
     assert parent.data.metrics["trials/failed"] == 1
-    assert parent.data.metrics.keys() >= {"importance/learning_rate"}
+    complete = [row for row in outcome["rows"] if row["state"] == "complete"]
+    assert ("importance/learning_rate" in parent.data.metrics) == (len(complete) > 1)
     everything = client.search_runs([digits_experiment(client)])
     assert {run.info.status for run in everything} == {"FINISHED", "KILLED"}
 

@@ -3,11 +3,7 @@
 import errno
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +13,7 @@ from convoy.errors import ConvoyError, DataRefused
 from convoy.ingestion.fetch import fetch
 from convoy.ingestion.prepare import files_of
 from convoy.ingestion.render import write_page
+from tests import kills
 from tests.ingestion.places import Place, drawn, named, whole
 from tests.origins.held import tree
 
@@ -125,62 +122,44 @@ def test_a_version_between_the_two_renames_is_put_back(place: Place, decodes: li
 
 
 PROGRAM = """
-import sys
 from pathlib import Path
+from tests import kills
 from tests.ingestion.places import Place
-place = Place(Path(sys.argv[1]))
-print("ready", flush=True)
-place.prepare()
+
+def run(root):
+    Place(Path(root)).prepare()
 """
 
 
-def started(place: Place, repository: Path) -> subprocess.Popen[str]:
-    """Start a preparation; return when its imports are done."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(place.root)],
-        cwd=repository,
-        env={**os.environ, "PYTHONPATH": f"{repository / 'src'}{os.pathsep}{repository}"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    return process
-
-
 @pytest.mark.slow
-def test_a_kill_at_any_moment_leaves_a_whole_version(tmp_path: Path, repository: Path) -> None:
-    images = named(drawn(3000, side=48))
-    place, undisturbed = Place(tmp_path / "killed"), Place(tmp_path / "undisturbed")
-    for one in (place, undisturbed):
-        one.write(dict(list(images.items())[:1500]))
-        one.ingest()
-    former, digest = tree(place.prepared), place.manifest["digest"]
-    for one in (place, undisturbed):
-        one.write(dict(list(images.items())[1500:]))
-        fetch(one.dataset(), (str(one.photos),), one.root / "raw", one.root / "memory")
-    begin = time.monotonic()
-    with started(undisturbed, repository) as process:
-        begin = time.monotonic()
-        assert process.wait(120) == 0
-    lasts = time.monotonic() - begin
-    chance = random.Random(4)
-    hit = 0
-    for number in range(6):
-        with started(place, repository) as process:
-            time.sleep(lasts * (number + chance.random()) / 7)
-            process.send_signal(signal.SIGKILL)
-            hit += process.wait(60) == -signal.SIGKILL
-        if place.prepared.exists() and place.manifest["digest"] == digest:
-            assert tree(place.prepared) == former
-            whole(place)
-        elif place.prepared.exists():
-            assert tree(place.prepared) == tree(undisturbed.prepared)
+def test_a_kill_at_any_moment_leaves_a_whole_version(tmp_path: Path) -> None:
+    images = list(named(drawn(320, side=24)).items())
+    place = Place(tmp_path / "place")
+    place.write(dict(images[:200]))
+    former = tree(place.ingest().prepared)
+    place.write(dict(images[200:]))
+    fetch(place.dataset(), (str(place.photos),), place.root / "raw", place.root / "memory")
+
+    def copy(name: str) -> Place:
+        return Place(shutil.copytree(place.root, tmp_path / name))
+
+    undisturbed = copy("undisturbed")
+    changes = kills.changes(PROGRAM, undisturbed.root)
+    grown = tree(undisturbed.prepared)
+    assert changes > 15 and grown != former
+    # The last changes are the two renames and what is tidied up after them.
+    moments = sorted({*kills.spread(changes, 3), *range(changes - 4, changes)})
+    killed = {moment: copy(f"killed {moment}") for moment in moments}
+    kills.kill(PROGRAM, {moment: (one.root,) for moment, one in killed.items()})
+    for moment, one in killed.items():
+        if one.prepared.exists():
+            assert tree(one.prepared) in (former, grown), moment
+            whole(one)
         else:
-            assert tree(place.root / ".prepared.former") == former
-    assert hit >= 4
-    place.prepare()
-    assert tree(place.prepared) == tree(undisturbed.prepared)
-    assert {path.name for path in place.root.iterdir()} == {"memory", "photos", "prepared", "raw"}
+            assert tree(one.root / ".prepared.former") == former, moment
+        assert tree(one.prepare().prepared) == grown, moment
+        left = {path.name for path in one.root.iterdir()}
+        assert left == {"memory", "photos", "prepared", "raw"}, moment
 
 
 def test_a_page_that_cannot_be_written_is_said_in_one_sentence(place: Place) -> None:

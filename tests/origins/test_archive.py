@@ -367,11 +367,17 @@ def test_archives_of_other_kinds_are_named(
         held.fetch(tmp_path / "photos")
 
 
-def test_an_image_as_origin_is_refused(tmp_path: Path, held: Held) -> None:
-    (tmp_path / "cat.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("cat.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF"), ("train.sh", b"#!/bin/bash\npython train.py\n")],
+)
+def test_a_file_of_another_kind_as_origin_is_refused(
+    tmp_path: Path, held: Held, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
 
-    with pytest.raises(DataRefused, match="name the folder that it lies in"):
-        held.fetch(tmp_path / "cat.jpg")
+    with pytest.raises(DataRefused, match=rf"{name} is no folder, .* the folder that it lies in"):
+        held.fetch(tmp_path / name)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -133,6 +133,7 @@ def test_a_path_with_two_splits_is_quarantined(photos: Path, held: Held) -> None
     [
         (b"", "is neither|no folder, zip|is empty"),
         (b"path,label\n", "has no rows: write one for each image"),
+        (b"path\n1.jpg\n", "has no column 'label'"),
         (b"pth,label\n1.jpg,cat\n", "has no column 'path' .* 'pth', 'label': did you mean 'pth'?"),
         (b"path,lable\n1.jpg,cat\n", "no column 'label' .*: did you mean 'lable'?"),
         ("path,label\n1.jpg,Käse\n".encode("latin-1"), r"not UTF-8 \(byte 18\): save it as CSV"),

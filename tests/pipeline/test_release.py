@@ -6,11 +6,11 @@ import pytest
 
 from convoy import promotion, registry
 from convoy.errors import ConvoyError
+from convoy.gate import Verdict
 from convoy.pipeline.release import Registration, judge, settle_verdict
 from convoy.pipeline.session import Session
 from convoy.plan import make_plan
 from convoy.project import Project
-from convoy.promotion import Verdict
 from tests.stores import add_versions, new_store
 
 ALLOWED = Verdict(True, ["better"])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from convoy.errors import ConvoyError, DataRefused, NotReproducible, Stopped
-from convoy.programs.launcher import Launcher, share_of_cores
+from convoy.programs.launcher import Launcher
 
 MODULE = "tests.programs.examples"
 
@@ -258,22 +258,6 @@ def test_closing_a_launcher_ends_what_another_thread_runs_in_it(tmp_path: Path) 
         assert gone(pid)
         with pytest.raises(ConvoyError, match="could not start"):
             run(launcher, tmp_path / "log", do="answer", number=1)
-
-
-@pytest.mark.parametrize(
-    ("cores", "workers", "shares"),
-    [
-        ([0, 1], 1, ["{0},{1}"]),
-        ([0, 1], 2, ["{0}", "{1}"]),
-        ([0, 1], 3, ["{0}", "{1}", "{0}"]),
-        ([0, 2, 5, 7, 8], 2, ["{0},{2}", "{5},{7}"]),
-    ],
-    ids=str,
-)
-def test_workers_share_the_cores(cores: list[int], workers: int, shares: list[str]) -> None:
-    given = [share_of_cores(place, workers, cores) for place in range(workers)]
-    assert [found["OMP_PLACES"] for found in given] == shares
-    assert {found["OMP_NUM_THREADS"] for found in given} == {str(shares[0].count("{"))}
 
 
 @pytest.mark.slow

@@ -1,9 +1,6 @@
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +15,7 @@ from convoy.origins import local
 from convoy.sources import describe
 from convoy.sources.files import SOURCE
 from convoy.sources.source import Encoded, LabelledImage
+from tests import kills
 from tests.origins.archives import pack
 from tests.origins.held import Held, tree, write
 
@@ -286,13 +284,32 @@ def test_several_origins_are_one_dataset_with_their_names(tmp_path: Path, held: 
     held.fetch(first, second, third)
 
     assert held.labels() == {
+        "cat/1.jpg": "cat",
         "photos/cat/1.jpg": "cat",
-        "photos-2/cat/1.jpg": "cat",
-        "photos-2/train/2.jpg": "train",
+        "photos/train/2.jpg": "train",
         "more.zip/test/dog/3.jpg": "dog",
     }
     assert held.images()["more.zip/test/dog/3.jpg"][2] == "test"
-    assert held.findings() == [("quarantined", "no-class", "photos/x.jpg")]
+    assert held.findings() == [("quarantined", "no-class", "x.jpg")]
+
+
+def test_origins_of_one_name_are_told_apart(tmp_path: Path, held: Held) -> None:
+    origins = [write(tmp_path / name / "photos", "cat/1.jpg") for name in "abc"]
+
+    held.fetch(*origins)
+
+    assert list(held.images()) == ["cat/1.jpg", "photos/cat/1.jpg", "photos-2/cat/1.jpg"]
+
+
+def test_a_second_origin_rewrites_nothing_of_the_first(tmp_path: Path, held: Held) -> None:
+    photos, more = numbered(tmp_path / "photos", 30), write(tmp_path / "more", "cat/new.jpg")
+    before = tree(held.fetch(photos).raw)
+
+    after = tree(held.fetch(photos, more).raw)
+
+    assert {name: content for name, content in before.items() if name != "index.json"}.items() <= (
+        after.items()
+    )
 
 
 def test_an_origin_that_is_given_twice_counts_once(
@@ -367,55 +384,41 @@ def test_the_fingerprint_of_a_missing_origin_is_refused(tmp_path: Path) -> None:
 
 
 PROGRAM = """
-import sys
 from pathlib import Path
 from convoy import packs
 from convoy.sources.files import SOURCE
 from tests.origins.held import dataset
 packs.FULL = 2**18
-raw, memory = map(Path, sys.argv[1:3])
-print("begins", flush=True)
-SOURCE.fetch(dataset(), tuple(sys.argv[3:]), raw, memory)
+
+def run(raw, memory, origin):
+    SOURCE.fetch(dataset(), (origin,), Path(raw), Path(memory))
 """
 
 
-def _started(held: Held, origin: Path) -> "subprocess.Popen[bytes]":
-    """A fetch in a process of its own, which has just begun."""
-    command = [sys.executable, "-c", PROGRAM, str(held.raw), str(held.memory), str(origin)]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
-    assert process.stdout
-    with process.stdout as told:
-        assert told.readline() == b"begins\n"
-    return process
-
-
 @pytest.mark.slow
-def test_a_fetch_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path) -> None:
-    photos = numbered(tmp_path / "photos", 400)
-    undisturbed, held = Held.at(tmp_path / "undisturbed"), Held.at(tmp_path / "held")
-    for one in (undisturbed, held):
-        assert _started(one, photos).wait() == 0
-    former = held.images()
-    assert tree(held.raw) == tree(undisturbed.raw)
-    numbered(photos, 3000)
+def test_a_fetch_that_is_killed_at_any_moment_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "FULL", 2**18)
+    photos = numbered(tmp_path / "photos", 300)
+    former = Held.at(tmp_path / "former").fetch(photos).images()
+    numbered(photos, 1500)
     for path in sorted(photos.rglob("*.jpg"))[::7]:
         path.unlink()
-    fetching = _started(undisturbed, photos)
-    start = time.monotonic()
-    assert fetching.wait() == 0
-    whole = time.monotonic() - start
 
-    killed = 0
-    for share in range(10):
-        fetching = _started(held, photos)
-        time.sleep(whole * share / 10)
-        fetching.send_signal(signal.SIGKILL)
-        killed += fetching.wait() != 0
-        assert held.images() in (former, undisturbed.images())
+    def copy(name: str) -> Held:
+        shutil.copytree(tmp_path / "former", tmp_path / name)
+        return Held(tmp_path / name / "raw", tmp_path / name / "memory")
 
-    assert killed >= 3
-    assert _started(held, photos).wait() == 0
-    assert tree(held.raw) == tree(undisturbed.raw)
+    undisturbed = copy("undisturbed")
+    changes = kills.changes(PROGRAM, undisturbed.raw, undisturbed.memory, photos)
+    grown, whole = undisturbed.images(), tree(undisturbed.raw)
+    assert changes > 30 and len(grown) == 1285
+    killed = {moment: copy(f"killed {moment}") for moment in kills.spread(changes, 8)}
+    kills.kill(PROGRAM, {m: (held.raw, held.memory, photos) for m, held in killed.items()})
+    for moment, held in killed.items():
+        assert held.images() in (former, grown), moment
+        assert tree(held.fetch(photos).raw) == whole, moment
 
 
 def test_a_disk_that_fills_up_leaves_what_was_there(

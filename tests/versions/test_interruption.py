@@ -1,13 +1,16 @@
 """Ingests that are killed, that run at once, or that the disk is too small for."""
 
 import json
+import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,13 +19,14 @@ from convoy import versions
 from convoy.versions import journal
 from convoy.versions.program import broken, hash_in, stages_in
 from convoy.versions.restore import restore
-from tests.terminal import environment
+from convoy.versions.workspace import exclusive
+from tests.terminal import environment, git
 from tests.versions.photos import Photos, tree, write_images
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 60
-"""An ingest here takes some five; whoever waits longer has failed."""
+SECONDS = 240
+"""An ingest here takes some five, and many times that beside other work."""
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +131,68 @@ def test_a_lock_that_was_cut_off_by_a_kill_is_put_back(
         assert growing.ingest().digest == third
 
 
+def lines(text: str, kept: int) -> str:
+    return "".join(text.splitlines(keepends=True)[:kept])
+
+
+def test_a_lock_cut_off_between_two_lines_is_put_back_for_whoever_reads_it(
+    photos: Photos,
+) -> None:
+    whole, mark = photos.project.lock.read_text(), photos.project.state / "ingesting-photos"
+    mark.write_text(whole)
+    last = whole.splitlines().index("  prepare@photos:")
+    # Without the last stage, with its name alone, and up to the hash that says what it made.
+    hashed = next(n for n, line in enumerate(whole.splitlines()) if n > last and "outs" in line)
+    for kept in (last, last + 1, hashed + 1, hashed + 2):
+        photos.project.lock.write_text(lines(whole, kept))
+        versions.settle(photos.project)
+        assert photos.project.lock.read_text() == whole, kept
+
+
+def test_a_lock_that_was_torn_where_there_was_none_is_removed(photos: Photos) -> None:
+    (photos.project.state / "ingesting-photos").write_bytes(b"")
+    photos.project.lock.write_text("schema: '2.0'\nstages:\n  fetch@ph")
+    versions.settle(photos.project)
+    assert not photos.project.lock.exists()
+
+
+def test_a_lock_that_a_person_changed_after_a_kill_is_left_alone(photos: Photos) -> None:
+    whole, mark = photos.project.lock.read_text(), photos.project.state / "ingesting-photos"
+    mark.write_text(whole)
+    # An older commit that has fewer stages, and a version of another dataset that DVC recorded.
+    git(photos.project.root, "checkout", "--quiet", "v1~1")
+    older = photos.project.lock.read_text()
+    assert "photos" not in older
+    for present in (older, whole.replace(photos.second, photos.first)):
+        photos.project.lock.write_text(present)
+        versions.settle(photos.project)
+        assert photos.project.lock.read_text() == present
+
+
+def test_a_reader_waits_for_the_lock_that_is_written_just_now(
+    photos: Photos, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, mark = photos.project.lock.read_text(), photos.project.state / "ingesting-photos"
+    mark.write_text(whole)
+
+    def write() -> None:
+        with exclusive(photos.project):
+            photos.project.lock.write_text("")
+            begun.set()
+            time.sleep(0.3)
+            photos.project.lock.write_text(whole + "# complete\n")
+            mark.unlink()
+
+    begun = threading.Event()
+    with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.INFO, "convoy.progress"):
+        writer = pool.submit(write)
+        begun.wait()
+        versions.settle(photos.project)
+        assert photos.project.lock.read_text() == whole + "# complete\n"
+        writer.result()
+    assert "waits for the ingestion of process" in caplog.text
+
+
 def test_two_ingests_at_once_wait_for_each_other_and_say_so(growing: Photos, third: str) -> None:
     first = growing.start()
     owner = growing.project.state / "dvc.owner"
@@ -134,7 +200,7 @@ def test_two_ingests_at_once_wait_for_each_other_and_say_so(growing: Photos, thi
         assert first.poll() is None
         time.sleep(0.01)
     both = [first, growing.start()]
-    ended = [child.communicate(timeout=2 * SECONDS) for child in both]
+    ended = [child.communicate(timeout=SECONDS) for child in both]
     assert [child.returncode for child in both] == [0, 0], ended
     assert len({json.loads(out)["version"] for out, _ in ended}) == 1
     waited = [err for _, err in ended if "waits for the ingestion of process" in err]
@@ -208,7 +274,7 @@ def test_a_full_disk_leaves_the_former_version_and_space_lets_it_finish(
         cwd=tmp_path,
         env=env,
         check=True,
-        timeout=2 * SECONDS,
+        timeout=SECONDS,
     )
     err = (tmp_path / "err").read_text()
     flags = json.loads((tmp_path / "out").read_text() or "{}").get("flags", [])

@@ -16,6 +16,7 @@ from convoy.cli import (
     registered,
     reporting,
     sweeps,
+    tracing,
 )
 from convoy.errors import ConvoyError
 
@@ -40,6 +41,9 @@ for command in (
     registered.rollback,
     registered.history,
     registered.predict,
+    tracing.lineage,
+    tracing.reproduce,
+    tracing.gc,
     networks.architectures,
     finder.find,
     pipeline.up,

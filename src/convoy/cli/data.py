@@ -51,12 +51,13 @@ def add(
     here = _here()
 
     from convoy import addition
+    from convoy import versions as dataset_versions
 
     given = {"channels": channels, "image_size": image_size, "val": val, "test": test}
     given |= {"model": model, "nested": nested}
     said = {key: value for key, value in given.items() if value is not None}
     wanted = addition.Wanted(source, origin, said)
-    with _progress():
+    with _progress(), dataset_versions.exclusive(here):  # two of them would write one params.yaml
         entry = addition.add(here, name, wanted)
     if not as_json:
         typer.echo(f"params.yaml: {entry}")
@@ -80,8 +81,9 @@ def versions(name: Name, as_json: Json = False) -> None:
     from rich.console import Console
 
     from convoy.dataset_tables import show_dataset_versions
-    from convoy.versions import journal, recorded_hash
+    from convoy.versions import journal, recorded_hash, settle
 
+    settle(here)
     found, present = journal.versions(here, name), recorded_hash(here, name)
     if as_json:
         rows = [asdict(entry) | {"present": entry.hash == present} for entry in found]
@@ -99,9 +101,10 @@ def diff(name: Name, one: Wanted, other: Wanted, as_json: Json = False) -> None:
     from rich.console import Console
 
     from convoy.dataset_tables import show_difference
-    from convoy.versions import journal, stored
+    from convoy.versions import journal, settle, stored
     from convoy.versions.difference import difference
 
+    settle(here)
     before, after = (
         stored(here, name, journal.find(here, name, wanted).hash) for wanted in (one, other)
     )

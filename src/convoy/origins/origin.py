@@ -30,7 +30,7 @@ class File(NamedTuple):
     """A file of an origin whose bytes are kept; the columns of `rows/*.csv`."""
 
     origin: str
-    """The origin's name, where a dataset has several; else empty."""
+    """The origin's name, where it is not a dataset's first; else empty."""
     path: str
     digest: bytes
     """sha256 of the bytes (32 bytes)."""

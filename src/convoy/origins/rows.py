@@ -37,10 +37,14 @@ class Row(NamedTuple):
 
 
 def is_table(head: bytes, name: str) -> bool:
-    """Tell by its first bytes and its name whether a file is a table."""
+    """Tell by its first bytes and its name whether a file is a table.
+
+    Text of another name is one where its first line holds several cells.
+    """
     if head.startswith(_PARQUET) or name.lower().endswith((".csv", ".tsv")):
         return True
-    return not _BINARY.search(head)
+    first = head.lstrip(b"\xef\xbb\xbf").partition(b"\n")[0]
+    return not _BINARY.search(head) and any(mark.encode() in first for mark in _DELIMITERS)
 
 
 def rows(content: bytes, table: str) -> Iterator[Row]:

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convoy import digests, notes, promotion, registry, tracking
+from convoy import digests, gate, notes, promotion, registry, tracking
 from convoy.datamodule import read_split
 from convoy.errors import ConvoyError
 from convoy.evaluation.significance import mcnemar
+from convoy.gate import Verdict
 from convoy.model_card import FILE as CARD
 from convoy.outcome import Outcome
 from convoy.pipeline.reporting import card_of, keep_report
 from convoy.pipeline.session import Session, Training
 from convoy.pipeline.training import record_of, row_of, trained
 from convoy.progress import Step, report
-from convoy.promotion import Verdict
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def judge(work: Session, registered: Registration) -> Verdict:
         paired = mcnemar(
             np.array(registered.challenger_correct), np.array(registered.champion_correct)
         )
-    gate = work.plan.settings.gate
-    return promotion.judge(gate, registered.accuracy, registered.champion, paired)
+    settings = work.plan.settings.gate
+    return gate.judge(settings, registered.accuracy, registered.champion, paired)
 
 
 def settle_verdict(work: Session, registered: Registration, verdict: Verdict) -> str:
@@ -106,7 +106,7 @@ def settle_verdict(work: Session, registered: Registration, verdict: Verdict) ->
             f"{registered.champion}: run again to compare it with that one."
         )
     if present != number:
-        promotion.keep_verdict(work.client, name, number, verdict)
+        gate.keep_verdict(work.client, name, number, verdict)
         if verdict.allowed:
             reason = f"the gate allowed it: {'; '.join(verdict.reasons)}"
             promotion.promote(work.client, name, number, reason)

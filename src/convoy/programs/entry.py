@@ -10,6 +10,7 @@ from typing import Any
 
 from convoy.errors import ConvoyError
 from convoy.files import read_json
+from convoy.programs import cores
 
 Emit = Callable[[dict[str, Any]], None]
 Main = Callable[[dict[str, Any], Emit], dict[str, Any]]
@@ -37,6 +38,7 @@ def by_hand(module: str) -> None:
     spec = read_json(Path(sys.argv[1]))
     if not isinstance(spec, dict):
         sys.exit(f"convoy: {sys.argv[1]} is not a JSON object.")
+    cores.prepare()
     sys.exit(run(module, spec, lambda event: print_event(event, sys.stdout)))
 
 

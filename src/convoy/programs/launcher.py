@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from convoy import errors
 from convoy.errors import ConvoyError, Stopped
+from convoy.programs import cores
 from convoy.programs.entry import Emit
 from convoy.project import Project
 
@@ -30,10 +31,6 @@ STOPPED = "stopped; the same command goes on from here."
 _SIGNALS = {9: "killed, likely because memory ran out", 11: "crashed"}
 
 
-# Bound threads do not stall on few cores: without it a step can take 10 times as long.
-ALL_CORES = {"OMP_PROC_BIND": "true"}
-
-
 class Launcher:
     """One preloaded parent; programs run in it one after another.
 
@@ -45,12 +42,15 @@ class Launcher:
         *preload: str,
         log: Path,
         scratch: Path | None = None,
-        threads: Mapping[str, str] = ALL_CORES,
+        threads: Mapping[str, str] | None = None,
     ) -> None:
-        """`threads` are the variables that say how many threads there are, and on which cores."""
+        """`threads` are the variables that say how many threads there are, and on which cores.
+
+        All that there are, where none are given.
+        """
         self.began = time.monotonic()
         self._log = log
-        environ = {**threads, **os.environ}
+        environ = {**(threads or cores.told(cores.available())), **os.environ}
         if scratch:
             # The checkpoints' own file system: Lightning writes here first, then moves, and a move
             # between two file systems can be cut off in the middle.
@@ -171,24 +171,5 @@ def start_launcher(project: Project) -> Launcher:
 
 def start_worker(project: Project, place: int, workers: int) -> Launcher:
     """Start the preloaded parent of trainings that run beside those of other workers."""
-    log, threads = project.state / "programs.log", share_of_cores(place, workers, _cores())
+    log, threads = project.state / "programs.log", cores.share(place, workers, cores.available())
     return Launcher(PRELOADED[0], log=log, scratch=project.scratch, threads=threads)
-
-
-def share_of_cores(place: int, workers: int, cores: Sequence[int]) -> dict[str, str]:
-    """Return the variables that give a worker its share of the cores, at least one.
-
-    Its threads are bound to that share: bound to the machine's first cores, as without naming any,
-    all workers would share those.
-    """
-    count = max(1, len(cores) // workers)
-    begin = place * count % len(cores)
-    places = ",".join(f"{{{core}}}" for core in cores[begin : begin + count])
-    return {**ALL_CORES, "OMP_NUM_THREADS": str(count), "OMP_PLACES": places}
-
-
-def _cores() -> list[int]:
-    """Return the numbers of the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))

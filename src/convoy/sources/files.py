@@ -96,11 +96,12 @@ def _meaning(file: File, layouts: Mapping[str, Layout]) -> Meaning | Finding:
 
 
 def _names(places: tuple[str, ...]) -> list[str]:
-    """Return a name for each origin: the last one of its path, with a number where it is taken."""
-    if len(places) == 1:
-        return [""]
-    names: list[str] = []
-    for place in places:
+    """Return a name for each origin: the last one of its path, with a number where it is taken.
+
+    The first has none, so that what is known of its files stays as it is when others are added.
+    """
+    names = [""]
+    for place in places[1:]:
         name = posixpath.basename(urlsplit(place).path if "://" in place else place) or "files"
         taken = sum(other == name or other.startswith(f"{name}-") for other in names)
         names.append(f"{name}-{taken + 1}" if taken else name)

@@ -102,6 +102,8 @@ def resumable(folder: Path) -> Saved | None:
 
     Where there is none, nothing is left of the folder's checkpoints.
     """
+    for half in folder.glob(".*.ckpt.*"):
+        half.unlink()  # of a training that was killed while it wrote
     known = found(folder, LAST, WITHIN)
     newest = next((one for one in known if one.is_whole()), None)
     for one in found(folder, BEST, LAST, WITHIN):

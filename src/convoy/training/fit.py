@@ -103,6 +103,8 @@ def _fit(spec: TrainingSpec, parts: int, emit: Emit) -> TrainingResult:
     chosen = callbacks(recipe, folder / "checkpoints", history)
     if acceleration.compiling(spec.compiled, _device(spec), spec.deterministic):
         chosen.append(acceleration.Compiling(lambda text: emit({"event": "note", "text": text})))
+    if ranks.world() > 1:
+        chosen.append(ranks.EndingTogether())
     trainer = pl.Trainer(
         **conditions(spec, parts),
         devices=spec.devices,

@@ -27,10 +27,11 @@ from convoy.versions.program import (
     recorded_hash,
     stages_of,
 )
-from convoy.versions.workspace import check, exclusive, fingerprint, writing
+from convoy.versions.workspace import check, exclusive, fingerprint, settle, writing
 
-__all__ = ["Version", "check", "current", "fingerprint", "ingest", "is_committed", "pull", "push"]
-__all__ += ["UNCOMMITTED", "recorded", "recorded_hash", "stored"]
+__all__ = ["Version", "check", "current", "exclusive", "fingerprint", "ingest", "is_committed"]
+__all__ += ["pull", "push"]
+__all__ += ["UNCOMMITTED", "recorded", "recorded_hash", "settle", "stored"]
 
 UNCOMMITTED = "its dvc.lock entry is not committed: `git commit dvc.lock params.yaml`"
 

@@ -99,8 +99,8 @@ def stages_of(dataset: str) -> tuple[str, str]:
     return f"fetch@{dataset}", f"prepare@{dataset}"
 
 
-def stages_in(lock: str, dataset: str, name: str = "dvc.lock") -> dict[str, Any]:
-    """Return what the text of a dvc.lock holds of a dataset's stages.
+def stages(lock: str, name: str = "dvc.lock") -> dict[str, Any]:
+    """Return the stages that the text of a dvc.lock holds.
 
     Raises `NotReproducible` for one that cannot be read.
     """
@@ -113,7 +113,13 @@ def stages_in(lock: str, dataset: str, name: str = "dvc.lock") -> dict[str, Any]
         raise NotReproducible(f"{name} has no stages: {mend}.")
     if not lock.endswith("\n"):  # a hash that was cut short is valid YAML
         raise NotReproducible(f"{name} ends in the middle of a line: {mend}.")
-    return {s: found["stages"][s] for s in stages_of(dataset) if s in found["stages"]}
+    return dict(found["stages"])
+
+
+def stages_in(lock: str, dataset: str, name: str = "dvc.lock") -> dict[str, Any]:
+    """Return what the text of a dvc.lock holds of a dataset's stages, as `stages` does."""
+    found = stages(lock, name)
+    return {stage: found[stage] for stage in stages_of(dataset) if stage in found}
 
 
 def recorded(project: Project, dataset: str) -> dict[str, Any]:

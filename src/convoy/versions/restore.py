@@ -1,13 +1,15 @@
 """Going back to a version: dvc.lock, the data folders and params.yaml together."""
 
+import shutil
+
 import yaml
 
 from convoy import params
-from convoy.errors import NotReproducible
+from convoy.errors import NotReproducible, UsageError
 from convoy.files import write_atomically
 from convoy.project import Project
 from convoy.versions import Version, journal, stored
-from convoy.versions.program import dvc, hash_in, mend, recorded, stages_of
+from convoy.versions.program import broken, dvc, hash_in, mend, recorded, stages_of
 from convoy.versions.workspace import exclusive, writing
 
 
@@ -53,6 +55,46 @@ def _check_out(project: Project, dataset: str, entry: journal.Entry) -> None:
                 f"remote: push it from where it was made (`convoy data push {dataset}`)."
             )
     dvc(project, "checkout", "--force", *(s for s in stages_of(dataset) if s in entry.stages))
+
+
+def bring(project: Project, place: Project, dataset: str, wanted: str) -> Version:
+    """Bring a version's bytes into the cache, and change nothing of the checkout.
+
+    DVC works in `place`, another checkout of the same repository, whose dvc.lock is written over.
+    Raises `NotReproducible` where its bytes are neither here nor in the remote.
+    """
+    with exclusive(project):
+        if broken(project, wanted):
+            for name in ("dvc-cache", "dvc-remote"):
+                (project.state / name).mkdir(exist_ok=True)
+                link = place.state / name
+                if not link.exists():
+                    link.symlink_to(project.state / name)
+            private = project.root / ".dvc" / "config.local"  # where credentials of remotes are
+            if private.is_file():
+                shutil.copy(private, place.root / ".dvc" / "config.local")
+            _record_there(project, place, dataset, wanted)
+            if damaged := mend(place, dataset, wanted):
+                raise NotReproducible(
+                    f"{dataset} {wanted}: {damaged[0].name} is neither in DVC's cache nor in the "
+                    f"remote: push it from where it was made (`convoy data push {dataset}`)."
+                )
+        return stored(project, dataset, wanted)
+
+
+def _record_there(project: Project, place: Project, dataset: str, wanted: str) -> None:
+    """Have the dvc.lock of `place` record a version, unless its commit does."""
+    if journal.version_at(project, dataset, place.commit()[0]) == wanted:
+        return
+    try:
+        entry = journal.find(project, dataset, wanted.removesuffix(".dir"))
+    except UsageError:
+        raise NotReproducible(
+            f"version {wanted} of {dataset!r} is recorded by no commit and no journal here: it was "
+            f"made elsewhere, or never committed."
+        ) from None
+    before = place.lock.read_bytes() if place.lock.exists() else b""
+    _record(place, before, entry)
 
 
 def release(project: Project, dataset: str) -> bool:

@@ -15,7 +15,7 @@ from convoy.errors import ConvoyError, NotReproducible
 from convoy.files import write_atomically
 from convoy.progress import Step, report
 from convoy.project import Project
-from convoy.versions.program import listing, mend, recorded_hash, stages_in
+from convoy.versions.program import listing, mend, recorded_hash, stages
 
 
 @contextmanager
@@ -69,12 +69,28 @@ def writing(project: Project, dataset: str) -> Iterator[None]:
     mark.unlink()
 
 
+def settle(project: Project) -> None:
+    """Have dvc.lock be whole where an ingest of ours was killed while DVC wrote it.
+
+    For those who read it without keeping others out: one that is written just now is waited for.
+    """
+    if any(_torn_under(project)):
+        with exclusive(project):
+            pass
+
+
 def _settle(project: Project) -> None:
     """Put back a dvc.lock that DVC was killed over. Nobody else may be at work."""
+    for mark in _torn_under(project):
+        _put_back(project, mark.read_bytes())
+
+
+def _torn_under(project: Project) -> Iterator[Path]:
+    """Yield the marks of ingests under which dvc.lock is torn."""
     for mark in project.state.glob("ingesting-*"):
-        before = mark.read_bytes()
-        if before and _is_torn(project.lock):
-            write_atomically(project.lock, before)
+        with suppress(FileNotFoundError):  # that ingest may end just now
+            if _is_torn(project, mark.read_bytes()):
+                yield mark
 
 
 def _put_back(project: Project, lock: bytes) -> None:
@@ -84,12 +100,30 @@ def _put_back(project: Project, lock: bytes) -> None:
         project.lock.unlink(missing_ok=True)
 
 
-def _is_torn(lock: Path) -> bool:
+def _is_torn(project: Project, before: bytes) -> bool:
+    """Tell whether dvc.lock is a part of what DVC was to write over `before`.
+
+    Between two lines too, where it is valid YAML, but lacks stages or the hash of one. A commit's
+    own lock is whole, whatever it lacks.
+    """
     try:
-        stages_in(lock.read_text(encoding="utf-8"), "")
-    except (FileNotFoundError, ValueError, NotReproducible):
+        text = project.lock.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return bool(before)
+    except ValueError:
         return True
-    return False
+    try:
+        held = stages(text)
+        lacking = before and stages(before.decode()).keys() - held.keys()
+    except NotReproducible:
+        return True
+    return bool(lacking or not all(map(_is_whole, held.values()))) and text != project.committed(
+        "dvc.lock"
+    )
+
+
+def _is_whole(stage: object) -> bool:
+    return isinstance(stage, dict) and all(out.get("md5") for out in stage.get("outs") or [{}])
 
 
 def check(project: Project, dataset: str) -> None:

@@ -1,0 +1,87 @@
+"""What `convoy lineage`, `convoy reproduce` and `convoy gc` print."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from convoy.garbage import Item
+from convoy.lineage import Chain, Lineage
+from convoy.lineage_drawing import since
+from convoy.reproduction import Reproduction
+from convoy.tables import new_table
+
+
+def show_lineage(console: Console, lineage: Lineage) -> None:
+    """Print where an image is, then each chain from what served back to the data."""
+    for sighting in lineage.sightings:
+        line = (
+            f"{lineage.target} is {sighting.path} of version {sighting.dataset_version[:12]}: "
+            f"class {sighting.label}, split {sighting.split}."
+        )
+        console.print(Text(line), soft_wrap=True)
+    for chain in lineage.chains:
+        console.print(_tree(chain), soft_wrap=True)
+
+
+def _tree(chain: Chain) -> Tree:
+    aliases = f" ({', '.join(chain.aliases)})" if chain.aliases else ""
+    head = f"{chain.model} version {chain.version}{aliases}" if chain.model else "not registered"
+    tree = Tree(Text(head, style="bold"))
+    for entry in chain.promotions:
+        now = f"version {entry.version}" if entry.version else "none"
+        state = "" if entry.state == "done" else f" ({entry.state})"
+        tree.add(Text(f"{entry.at} {entry.action} {now}{state} by {entry.by}: {entry.reason}"))
+    tree.add(Text(f"run {chain.run_id} {chain.run_name}, {chain.status}"))
+    if chain.flow_run:
+        tree.add(Text(f"flow run {chain.flow_run}"))
+    settings = ", ".join(f"{name}={value}" for name, value in sorted(chain.settings.items()))
+    tree.add(Text(f"settings {settings}"))
+    dirty = ", with files changed since" if chain.dirty else ""
+    tree.add(Text(f"commit {chain.commit}{dirty}"))
+    data = tree.add(Text(f"data {chain.dataset} {chain.dataset_version}"))
+    step = chain.since_champion
+    unknown = f" ({step.unknown})" if step and step.unknown else ""
+    data.add(Text(" ".join(since(step)) + unknown))
+    return tree
+
+
+def show_reproduction(console: Console, found: Reproduction) -> None:
+    """Say in sentences what came out, and what it came out in."""
+    what = f"{found.model} version {found.version} ({found.architecture}, {found.commit[:12]})"
+    if found.is_equal:
+        lines = [f"{what}: the same weights, bit for bit."]
+    else:
+        inside = "inside" if found.is_within else "outside"
+        lines = [
+            f"{what}: other weights; test accuracy {found.accuracy_now:.2%} is {inside} the stated "
+            f"interval of {found.accuracy_low:.2%} to {found.accuracy_high:.2%} "
+            f"(it was {found.accuracy:.2%})."
+        ]
+    if not found.recorded:
+        lines.append("Its run does not say in which environment it was made.")
+    elif not found.differs:
+        lines.append("The environment is the same: libraries, processor, cores.")
+    for name, (then, now) in found.differs.items():
+        lines.append(f"Differs: {name} was {then}, is {now}.")
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+def show_garbage(console: Console, items: Sequence[Item], dry_run: bool) -> None:
+    """Print what nothing reaches, by kind, and how much that is."""
+    if not items:
+        console.print("Nothing to remove: everything here is reached.")
+        return
+    table = new_table()
+    for head in ("kind", "name"):
+        table.add_column(head)
+    table.add_column("KiB", justify="right")
+    table.add_column("why", overflow="fold")
+    for item in items:
+        table.add_row(item.kind, item.name, f"{item.size / 1024:,.0f}", item.why)
+    console.print(table)
+    total = sum(item.size for item in items) / 2**20
+    verb = "would be removed; nothing was" if dry_run else "were removed"
+    console.print(f"{len(items)} things, {total:,.1f} MiB, {verb}.")

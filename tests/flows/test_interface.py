@@ -24,7 +24,7 @@ from tests.terminal import convoy, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-NOISE = ("React Router", "Warning: ", "[antd", "AG Grid", "favicon", "DevTools", "MLflow Assistant")
+NOISE = ("users/current", "AG Grid", "React Router", "Warning: ", "[antd", "favicon")
 """What MLflow's pages complain of by themselves, whatever is shown."""
 
 

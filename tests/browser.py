@@ -23,7 +23,7 @@ class Browser:
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
+            self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
 
     def open(self, address: Path | str, width: int = 1400, height: int = 900) -> None:
         """Show a file or an address in a window of that size, and wait until it is there."""

@@ -24,7 +24,7 @@ METRICS = (
     "cost/training_seconds",
 )
 COLUMNS = (
-    "tags.`convoy.architecture`",
+    "params.`architecture`",
     *(f"metrics.`{name}`" for name in METRICS),
     "attributes.`Dataset`",
     "attributes.`Models`",
@@ -32,26 +32,30 @@ COLUMNS = (
 """In the order in which they are shown."""
 
 
-def offer(client: "MlflowClient", experiment_id: str) -> bool:
+def offer(client: "MlflowClient", experiment_id: str, opened: str | None = None) -> bool:
     """Have an experiment offer the view. Return whether it did not yet, or had another form of it.
 
-    One that is as it should be is left alone, its time with it.
+    The trainings of the pipeline run `opened` are shown below it, those of others when somebody
+    opens them; None keeps what is there. A view that is as it should be is left alone.
     """
-    there = client.get_experiment(experiment_id).tags.get(TAG, "")
-    state = json.dumps(_state(), separators=(",", ":"))
-    if _state_of(there) == state:
+    there = _state_of(client.get_experiment(experiment_id).tags.get(TAG, ""))
+    expanded = {opened: True} if opened else there.get("runsExpanded", {})
+    meant = {**_state(), "runsExpanded": expanded}
+    if there == meant:
         return False
+    state = json.dumps(meant, separators=(",", ":"))
     now = round(time.time() * 1000)
     view = {"name": NAME, "createdAt": now, "updatedAt": now, "state": state}
     client.set_experiment_tag(experiment_id, TAG, json.dumps(view))
     return True
 
 
-def _state_of(view: str) -> Any:
+def _state_of(view: str) -> dict[str, Any]:
     try:
-        return json.loads(view)["state"]
+        found = json.loads(json.loads(view)["state"])
     except (ValueError, KeyError, TypeError):
-        return None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _state() -> dict[str, Any]:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 CURVES = ("train/loss", "val/loss", "train/accuracy", "val/accuracy")
 HARMED = "robust/accuracy/"
 """The curves by the strength of a corruption begin so."""
-DRAWN_HERE = {"confusion_matrix", "curves", "reliability"}
+DRAWN_HERE = {"confusion_matrix", "curves", "reliability", "robustness"}
 """Figures of a run whose numbers the report draws by itself."""
+FOLDERS = ("errors", "explanation", "figures")
+"""Where a run keeps pictures."""
 LARGEST = 4_000_000
 """Bytes of a picture that is looked at."""
 
@@ -114,6 +116,9 @@ def network(client: "MlflowClient", there: Files, run_id: str) -> Network:
     missing: dict[str, str] = {}
     predictions = _predictions(there, run_id, missing)
     evaluation = _evaluation(there, run_id, predictions, missing)
+    found = there.bring(run_id, "inspection.json")
+    inspected = read_json(found) if found else None
+    missing |= dict(_listed(inspected.get("missing") if isinstance(inspected, dict) else None))
     names = [*CURVES, *(name for name in run.data.metrics if name.startswith(HARMED))]
     return Network(
         architecture=run.data.tags.get(tracking.ARCHITECTURE, tracking.run_name(run)),
@@ -185,7 +190,8 @@ def _curves(
 
 def _pictures(there: Files, run_id: str) -> dict[str, bytes]:
     pictures = {}
-    for path in there.listed(run_id, "figures", ".png"):
+    paths = (path for folder in FOLDERS for path in there.listed(run_id, folder, ".png"))
+    for path in paths:
         name = Path(path).stem
         found = None if name in DRAWN_HERE else there.bring(run_id, path)
         if found is not None and found.stat().st_size <= LARGEST:

@@ -81,12 +81,6 @@ class Gate(Section):
     alpha: Share
 
 
-class Kept(Section):
-    """What `convoy gc` keeps beside what is reached by a name."""
-
-    champions: Annotated[int, Field(ge=1)]
-
-
 class Settings(Section):
     """The whole file."""
 
@@ -97,7 +91,6 @@ class Settings(Section):
     recipes: dict[str, Recipe]
     sweeps: dict[str, Sweep] = Field(default_factory=dict)
     gate: Gate
-    gc: Kept
 
     @model_validator(mode="after")
     def _names_are_known(self, info: ValidationInfo) -> "Settings":

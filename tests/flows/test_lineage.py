@@ -20,7 +20,7 @@ def test_version_run_data_and_image_lead_to_the_same_chain(first: Chapter) -> No
     assert chain["dataset_version"] == run["dataset_version"] and not chain["dirty"]
     assert chain["run_id"] in {row["run_id"] for row in run["rows"]}
     assert chain["flow_run"] and chain["settings"]["seed"] == "1"
-    assert [entry["version"] for entry in chain["promotions"]][0] == "1"
+    assert chain["promotions"][0]["version"] == "1"
     for other in (chain["run_id"], run["dataset_version"].removesuffix(".dir")):
         chains = convoy(first.root, "lineage", other, "--json").json()["chains"]
         assert chain in chains

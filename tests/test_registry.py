@@ -55,7 +55,9 @@ def registered(
             "record": record,
             "files": tiny,
             "tracking_uri": client.tracking_uri,
-            "tags": {"convoy.architecture": "mlp"},
+            "tags": {"convoy.architecture": "mlp", "convoy.dataset_version": "tiny"},
+            "alpha": 0.05,
+            "onnx": True,
         }
         register(spec, lambda event: None)
         yield project, client, spec
@@ -83,17 +85,17 @@ def tamper(folder: Path) -> str:
 
 def remove(folder: Path) -> str:
     (folder / "extra_files" / "model.safetensors").unlink()
-    return "extra_files/model.safetensors is not the file that was registered"
+    return "extra_files/model.safetensors is missing"
 
 
 def add(folder: Path) -> str:
     (folder / "data" / "extra.py").write_text("raise SystemExit('loaded')\n")
-    return "data/extra.py is not the file that was registered"
+    return "data/extra.py is one too many"
 
 
 def lose(folder: Path) -> str:
     shutil.rmtree(folder)
-    return "digits version 1: MLmodel is not the file that was registered"
+    return "digits version 1: MLmodel is missing"
 
 
 @pytest.mark.parametrize("damage", [tamper, remove, add, lose])

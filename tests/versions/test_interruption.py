@@ -1,27 +1,22 @@
 """Ingests that are killed, that run at once, or that the disk is too small for."""
 
 import json
-import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import yaml
 
 from convoy import versions
 from convoy.versions import journal
 from convoy.versions.program import broken, hash_in, stages_in
 from convoy.versions.restore import restore
-from convoy.versions.workspace import exclusive
-from tests.terminal import environment, git
+from tests.terminal import environment
 from tests.versions.photos import Photos, tree, write_images
 
 pytestmark = pytest.mark.slow
@@ -130,71 +125,6 @@ def test_a_lock_that_was_cut_off_by_a_kill_is_put_back(
     assert growing.project.lock.read_bytes() == whole
     if not left:
         assert growing.ingest().digest == third
-
-
-def lines(text: str, kept: int) -> str:
-    return "".join(text.splitlines(keepends=True)[:kept])
-
-
-def test_a_lock_cut_off_between_two_lines_is_put_back_for_whoever_reads_it(
-    photos: Photos,
-) -> None:
-    whole, mark = photos.project.lock.read_text(), photos.project.state / "ingesting-photos"
-    mark.write_text(whole)
-    last = whole.splitlines().index("  prepare@photos:")
-    # Without the last stage, with its name alone, and up to the hash that says what it made.
-    hashed = next(n for n, line in enumerate(whole.splitlines()) if n > last and "outs" in line)
-    for kept in (last, last + 1, hashed + 1, hashed + 2):
-        photos.project.lock.write_text(lines(whole, kept))
-        versions.settle(photos.project)
-        assert photos.project.lock.read_text() == whole, kept
-
-
-def test_a_lock_that_was_torn_where_there_was_none_is_removed(photos: Photos) -> None:
-    (photos.project.state / "ingesting-photos").write_bytes(b"")
-    photos.project.lock.write_text("schema: '2.0'\nstages:\n  fetch@ph")
-    versions.settle(photos.project)
-    assert not photos.project.lock.exists()
-
-
-def test_a_lock_that_a_person_changed_after_a_kill_is_left_alone(photos: Photos) -> None:
-    whole, mark = photos.project.lock.read_text(), photos.project.state / "ingesting-photos"
-    mark.write_text(whole)
-    # An older commit that has fewer stages, and a version of another dataset that DVC recorded.
-    git(photos.project.root, "checkout", "--quiet", "v1~1")
-    older = photos.project.lock.read_text()
-    assert "photos" not in older
-    record = yaml.safe_load(whole)["stages"]["prepare@digits"]["outs"][0]["md5"]
-    digits = older.replace(record, f"{'0' * 32}.dir")
-    assert digits != older
-    for present in (older, whole.replace(photos.second, photos.first), digits):
-        photos.project.lock.write_text(present)
-        versions.settle(photos.project)
-        assert photos.project.lock.read_text() == present
-
-
-def test_a_reader_waits_for_the_lock_that_is_written_just_now(
-    photos: Photos, caplog: pytest.LogCaptureFixture
-) -> None:
-    whole, mark = photos.project.lock.read_text(), photos.project.state / "ingesting-photos"
-    mark.write_text(whole)
-
-    def write() -> None:
-        with exclusive(photos.project):
-            photos.project.lock.write_text("")
-            begun.set()
-            time.sleep(0.3)
-            photos.project.lock.write_text(whole + "# complete\n")
-            mark.unlink()
-
-    begun = threading.Event()
-    with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.INFO, "convoy.progress"):
-        writer = pool.submit(write)
-        begun.wait()
-        versions.settle(photos.project)
-        assert photos.project.lock.read_text() == whole + "# complete\n"
-        writer.result()
-    assert "waits for the ingestion of process" in caplog.text
 
 
 def test_two_ingests_at_once_wait_for_each_other_and_say_so(growing: Photos, third: str) -> None:

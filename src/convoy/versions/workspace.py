@@ -132,7 +132,7 @@ def _is_torn(project: Project, before: bytes, dataset: str) -> bool:
 def _hashes(stage: Any) -> list[str]:
     """Return the hashes of what a stage made; empty where it does not say them all."""
     outs = stage.get("outs") if isinstance(stage, dict) else None
-    found = [out.get("md5") for out in outs or () if isinstance(out, dict)]
+    found: list[Any] = [out.get("md5") for out in outs or () if isinstance(out, dict)]
     return found if all(found) else []
 
 

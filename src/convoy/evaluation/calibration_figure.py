@@ -79,7 +79,7 @@ def coverage_figure(calibration: Calibration, title: str) -> Figure:
 def _figure(title: str, size: tuple[float, float]) -> Figure:
     # Fixed margins: measuring all texts for a layout would take longer than the rest.
     figure = Figure(figsize=size, dpi=110)
-    figure.subplots_adjust(left=0.13, right=0.96, bottom=0.12, top=0.88)
+    figure.subplots_adjust(left=0.17, right=0.95, bottom=0.12, top=0.88)
     figure.suptitle(title, x=0.02, ha="left", fontsize=11, color=INK, parse_math=False)
     return figure
 

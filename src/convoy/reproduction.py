@@ -21,7 +21,7 @@ import yaml
 from convoy import published_weights, registry, tracking
 from convoy.errors import ConvoyError, NotReproducible
 from convoy.files import read_json, write_json
-from convoy.programs.launcher import ALL_CORES
+from convoy.programs import cores
 from convoy.progress import Step, report
 from convoy.project import Project
 from convoy.recipe import Recipe
@@ -214,7 +214,11 @@ def _program(place: Project, program: tuple[str, str], spec: dict[str, Any]) -> 
     """
     file = place.scratch / "spec.json"
     write_json(file, spec)
-    environ = {**ALL_CORES, **os.environ, "PYTHONPATH": f"{place.root / 'src'}:{place.root}"}
+    environ = {
+        **cores.told(cores.available()),
+        **os.environ,
+        "PYTHONPATH": f"{place.root / 'src'}:{place.root}",
+    }
     done = subprocess.run(
         [sys.executable, *program, str(file)],
         cwd=place.root,

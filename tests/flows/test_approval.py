@@ -14,7 +14,7 @@ import yaml
 from mlflow import MlflowClient
 
 from tests.flows.conftest import NewProject
-from tests.flows.test_up import Up, _free_port, _wait
+from tests.flows.test_up import Up, _wait, free_port
 from tests.terminal import convoy, environment
 
 ASKING = ("--architectures", "mlp", "--set", "gate.require_approval=true")
@@ -59,7 +59,7 @@ def test_a_served_run_suspends_until_its_form_is_answered(
     params["run"]["architectures"] = ["mlp"]
     params["gate"]["require_approval"] = True
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    prefect, mlflow = _free_port(), _free_port()
+    prefect, mlflow = free_port(), free_port()
     ports = {"CONVOY_PREFECT_PORT": str(prefect), "CONVOY_MLFLOW_PORT": str(mlflow)}
     with (root / "up.log").open("w") as log:
         process = subprocess.Popen(

@@ -6,6 +6,7 @@ from typing import Any
 
 from convoy import digests, environment, notes, published_weights, tracking
 from convoy.errors import ConvoyError
+from convoy.evaluation.drawing import Drawing
 from convoy.evaluation.figures import curves_figure
 from convoy.fine_tuning import normalisation
 from convoy.kept import keep_image
@@ -154,8 +155,10 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
         for name, value in row["metrics"].items():
             curves.setdefault(name, []).append((row["epoch"], value))
     title = f"{training.architecture} on {work.plan.dataset}"
-    tracking.log_figures(work.client, training.run_id, {"curves": curves_figure(curves, title)})
-    for file in training.evaluated["figures"].values():
+    found = training.evaluated
+    drawing = Drawing(training.folder, dict(found["figures"]), dict(found["missing"]))
+    drawing.draw("curves", lambda: curves_figure(curves, title))
+    for file in drawing.figures.values():
         tracking.log_file(work.client, training.run_id, training.folder / file, "figures")
     for file in ("predictions.npz", "evaluation.json"):
         tracking.log_file(work.client, training.run_id, training.folder / file)
@@ -165,7 +168,7 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
     epochs = training.result.best_epoch, training.result.epochs
     how = notes.again(work.stamps, work.plan, [training.architecture])
     note = notes.training(row_of(training), work.stamps, epochs, how)
-    for name, reason in training.evaluated["missing"].items():
+    for name, reason in drawing.missing.items():
         note += f"\n\nMissing: {name} ({reason})."
     tags = {**tags_of(training.result), EVALUATION: key}
     tracking.describe(work.client, training.run_id, note, tags)

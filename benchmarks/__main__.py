@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 BENCHMARKS = (
-    "pipeline", "ingestion", "reading", "augmentation", "acceleration", "step", "mnist", "gpu",
+    "pipeline", "ingestion", "reading", "augmentation", "acceleration", "step", "mnist",
+    "evaluation", "gpu",
 )  # fmt: skip
 
 commands = ([sys.executable, "-m", f"benchmarks.{name}"] for name in BENCHMARKS)

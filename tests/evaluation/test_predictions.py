@@ -141,7 +141,7 @@ def test_a_file_of_something_else_is_refused_with_the_mend(
     with np.load(file, allow_pickle=False) as kept:
         arrays = dict(kept)
     change(arrays)
-    np.savez(file, **arrays)  # type: ignore[arg-type]
+    np.savez(file, **arrays)
     refused(file, says)
 
 

@@ -155,7 +155,7 @@ def test_the_page_of_the_dataset_is_kept_with_the_pipelines_run(first: Chapter) 
 
 def test_figures_are_kept_as_png_images(first: Chapter) -> None:
     for run in trainings(first).values():
-        for name in ("confusion_matrix", "curves"):
+        for name in ("confusion_matrix", "curves", "reliability", "coverage"):
             assert artifact(run, f"figures/{name}.png").read_bytes().startswith(PNG)
 
 
@@ -186,11 +186,25 @@ def test_test_metrics_equal_scikit_learns_from_the_kept_predictions(first: Chapt
             "test/balanced_accuracy": reference.balanced_accuracy_score(labels, predicted),
             "test/macro_f1": reference.f1_score(labels, predicted, average="macro"),
             "test/negative_log_likelihood": reference.log_loss(labels, shares),
+            "test/roc_auc": reference.roc_auc_score(labels, shares, multi_class="ovr"),
         }
         for name, value in expected.items():
             assert run.data.metrics[name] == pytest.approx(value, abs=1e-6), name
         manifest = json.loads((first.root / "data/prepared/digits/manifest.json").read_text())
         assert len(labels) == sum(manifest["counts"]["test"].values())
+
+
+def test_the_evaluation_is_kept_with_the_run_and_its_numbers_are_the_runs(first: Chapter) -> None:
+    for run in trainings(first).values():
+        found = json.loads(artifact(run, "evaluation.json").read_text())
+        assert found["metrics"].items() <= run.data.metrics.items()
+        test = Predictions.load(artifact(run, "predictions.npz")).test
+        assert found["test_version"] == test.digest
+        for name, (low, high) in found["evaluation"]["intervals"].items():
+            if "/" not in name:
+                assert run.data.metrics[f"interval/{name}_low"] == low <= high
+        note = run.data.tags["mlflow.note.content"]
+        assert all(f"Missing: {name} ({why})." in note for name, why in found["missing"].items())
 
 
 def test_the_registered_model_loads_in_plain_mlflow_and_scores_what_was_logged(

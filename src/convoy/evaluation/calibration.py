@@ -1,9 +1,9 @@
 """Whether a network is right as often as it says, and what may be done about it.
 
-Guo et al., "On calibration of modern neural networks" (2017): sections 2 and 3 for the reliability
+Guo et al., "On calibration of modern neural networks" (2017): section 2 for the reliability
 diagram, section 4.2 for the temperature, one number that all logits are divided by. It is fitted on
 validation and judged on test. El-Yaniv and Wiener, "On the foundations of noise-free selective
-classification" (2010), for coverage: how many images are left if the least certain are not answered.
+classification" (2010), for coverage: how many images get an answer if the least certain get none.
 """
 
 from collections.abc import Mapping

@@ -2,11 +2,13 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
 from convoy.evaluation.calibration import Bin, Calibration
 from convoy.evaluation.figures import BLUE, FAINT, INK, VERMILION
+
+MARKED = (0.5, 0.8, 0.9, 0.95, 0.99)
+"""Thresholds of confidence that are named on the curve."""
 
 
 def reliability_figure(calibration: Calibration, title: str) -> Figure:
@@ -22,7 +24,7 @@ def reliability_figure(calibration: Calibration, title: str) -> Figure:
     _draw_bins(axes, calibration.reliability_after, VERMILION, label)
     axes.set_ylim(0, 1.03)
     axes.set_ylabel("accuracy", fontsize=9, color=INK)
-    axes.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=INK)
+    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
     bins = calibration.reliability
     width = bins[0].high - bins[0].low
     below.bar(
@@ -46,20 +48,25 @@ def coverage_figure(calibration: Calibration, title: str) -> Figure:
     """Draw the accuracy of the answers that are given by the share of images that get one."""
     figure = _figure(title, (5.2, 4))
     axes = figure.add_subplot()
-    points = [one for one in calibration.coverage if one.accuracy is not None]
-    axes.plot([one.coverage for one in points], [one.accuracy for one in points], color=BLUE)
-    marked = [one for one in points if one.threshold in (0.5, 0.8, 0.9, 0.95, 0.99)]
-    for number, one in enumerate(marked):
-        axes.plot(one.coverage, one.accuracy, "o", color=VERMILION, markersize=5)
+    points = [
+        (one.threshold, one.coverage, one.accuracy)
+        for one in calibration.coverage
+        if one.accuracy is not None
+    ]
+    axes.plot([share for _, share, _ in points], [right for _, _, right in points], color=BLUE)
+    marked = [point for point in points if point[0] in MARKED]
+    for number, (threshold, share, right) in enumerate(marked):
+        axes.plot(share, right, "o", color=VERMILION, markersize=5)
         axes.annotate(
-            f"{one.threshold:.0%}",
-            (one.coverage, one.accuracy),
+            f"{threshold:.0%}",
+            (share, right),
             xytext=(4, -12 if number % 2 else 5),
             textcoords="offset points",
             fontsize=8,
             color=VERMILION,
         )
-    axes.set_xlabel("images answered, the others are less confident", fontsize=9, color=INK)
+    axes.set_title("Without the answers below a confidence", loc="left", fontsize=9, color=INK)
+    axes.set_xlabel("images answered", fontsize=9, color=INK)
     axes.set_ylabel("accuracy of the answers", fontsize=9, color=INK)
     axes.invert_xaxis()
     axes.margins(x=0.06, y=0.15)
@@ -70,23 +77,27 @@ def coverage_figure(calibration: Calibration, title: str) -> Figure:
 
 
 def _figure(title: str, size: tuple[float, float]) -> Figure:
-    spaces = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
-    figure = Figure(figsize=size, dpi=110, layout=spaces)
+    # Fixed margins: measuring all texts for a layout would take longer than the rest.
+    figure = Figure(figsize=size, dpi=110)
+    figure.subplots_adjust(left=0.17, right=0.95, bottom=0.12, top=0.88)
     figure.suptitle(title, x=0.02, ha="left", fontsize=11, color=INK, parse_math=False)
     return figure
 
 
 def _draw_bins(axes: Axes, bins: tuple[Bin, ...], colour: str, label: str) -> None:
-    there = [one for one in bins if one.images]
+    there = [
+        (one.confidence, one.accuracy, one.images)
+        for one in bins
+        if one.confidence is not None and one.accuracy is not None
+    ]
+    most = max(images for _, _, images in there)
+    confidence, accuracy = ([point[place] for point in there] for place in (0, 1))
     axes.plot(
-        [one.confidence for one in there],
-        [one.accuracy for one in there],
-        marker="o",
-        markersize=4,
-        linewidth=1.5,
-        color=colour,
-        label=label,
+        confidence, accuracy, linewidth=1, color=colour, label=label, marker="o", markersize=2
     )
+    # A bin of a few images may lie anywhere, so it is small.
+    sizes = [4 + 80 * images / most for _, _, images in there]
+    axes.scatter(confidence, accuracy, s=sizes, color=colour, zorder=3)
 
 
 def _clean(axes: Axes) -> None:

@@ -4,6 +4,7 @@ A figure explains numbers that are there already, so nothing that goes wrong wit
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,8 @@ class Drawing:
         if drawn:
             self.figures[name] = self._place(name).relative_to(self.folder).as_posix()
         else:
-            self._place(name).unlink(missing_ok=True)  # one of an evaluation before
+            with suppress(OSError):
+                self._place(name).unlink()  # one of an evaluation before
 
     def attempt(self, name: str, act: Callable[[], None]) -> bool:
         """Do something that the evaluation can be without; return whether it was done."""

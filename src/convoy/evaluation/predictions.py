@@ -55,12 +55,14 @@ class Scored:
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class of each image (N,); of equal ones the first."""
-        return self.probabilities.argmax(axis=1)
+        found: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return found
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
         """Which images (N,) the network is right about."""
-        return self.predicted == self.labels
+        right: NDArray[np.bool_] = self.predicted == self.labels
+        return right
 
     @cached_property
     def digest(self) -> str:

@@ -11,8 +11,13 @@ from typing import Any
 import torch
 
 from convoy.errors import DataRefused
-from convoy.evaluation.cost import microseconds_per_image, multiply_adds, parameters
-from convoy.evaluation.metrics import evaluate
+from convoy.evaluation.calibration import Calibration, calibrate
+from convoy.evaluation.calibration_figure import coverage_figure, reliability_figure
+from convoy.evaluation.drawing import Drawing
+from convoy.evaluation.expense import expense
+from convoy.evaluation.figures import confusion_figure
+from convoy.evaluation.intervals import bootstrap
+from convoy.evaluation.metrics import Evaluation, evaluate
 from convoy.evaluation.predictions import FILE, Predictions, Scored
 from convoy.evaluation.reading import open_images
 from convoy.files import read_json, write_json
@@ -20,34 +25,45 @@ from convoy.graph import ArchitectureRecord, Graph, load_graph
 from convoy.programs.entry import Emit
 from convoy.splits import Split
 
-TIMED_BATCH = 64
-"""Images a batch when prediction is timed."""
+TIMED = 64
+"""Different images that predictions are timed with, again and again in larger batches."""
 
 
 def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Evaluate the training in `folder` on the test split of `files`, as `record` describes it.
 
-    Returns and keeps in `evaluation.json`: the evaluation, and its cost (parameters, multiply-adds
-    and microseconds an image). `key` names all that decided it.
+    Returns and keeps in `evaluation.json`: the evaluation, its calibration and cost, the metrics
+    that its run gets of them, the files of its figures, and what is missing with the reason. `key`
+    names all that decided it. Raises `DataRefused` for probabilities that are none and for a
+    dataset of other classes.
     """
     folder = Path(spec["folder"])
     kept = read_json(folder / "evaluation.json")
-    if isinstance(kept, dict) and kept.get("key") == spec["key"] and _whole(folder / FILE):
+    if isinstance(kept, dict) and kept.get("key") == spec["key"] and _whole(folder, kept):
         return kept
     record = ArchitectureRecord(**spec["record"])
+    _refuse_other_classes(record, spec["files"])
     graph = load_graph(record, folder / "model.safetensors")
     predictions = predict(graph, spec["files"], tuple(record.classes))
     predictions.save(folder / FILE)
-    test = predictions.test
-    batch = open_images(spec["files"], "test").read(range(min(TIMED_BATCH, len(test))))
-    with torch.inference_mode():
-        microseconds = microseconds_per_image(graph, batch)
+    drawing = Drawing(folder)
+    evaluation, calibration = score(predictions, drawing)
+    draw(evaluation, calibration, record.architecture, drawing)
+    images = open_images(spec["files"], "test")
+    cost = expense(graph, images.read(range(min(TIMED, len(images)))), drawing)
     result = {
         "key": spec["key"],
-        "evaluation": evaluate(test.probabilities, test.labels, test.classes).to_json(),
-        "parameters": parameters(graph.network),
-        "multiply_adds": multiply_adds(graph.network, graph.preprocessing(batch[:1])),
-        "microseconds_per_image": microseconds,
+        "test_version": predictions.test.digest,
+        "evaluation": evaluation.to_json(),
+        "calibration": calibration.to_json(),
+        "cost": cost.to_json(),
+        "metrics": {
+            **evaluation.metrics("test"),
+            **calibration.metrics(),
+            **cost.metrics(),
+        },
+        "figures": drawing.figures,
+        "missing": drawing.missing,
     }
     write_json(folder / "evaluation.json", result)
     return result
@@ -56,6 +72,32 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def predict(graph: Graph, files: Mapping[str, str], classes: tuple[str, ...]) -> Predictions:
     """Return what a network says of the test and val images of a dataset version."""
     return Predictions(*(_scored(graph, files, split, classes) for split in ("test", "val")))
+
+
+def score(predictions: Predictions, drawing: Drawing) -> tuple[Evaluation, Calibration]:
+    """Return all that follows from predictions alone; what has no value is listed as missing."""
+    test = predictions.test
+    intervals = bootstrap(test)
+    found = evaluate(test.probabilities, test.labels, test.classes, intervals)
+    if not intervals:
+        drawing.lack("intervals", "of a single test image there are no others to draw")
+    if found.roc_auc is None:
+        drawing.lack("roc_auc", "all test images have the same label")
+    empty = [repr(one.name) for one in found.per_class if not one.support]
+    if empty:
+        named = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
+        drawing.lack("classes", f"no test image of {named}: the means leave out what is not there")
+    return found, calibrate(predictions)
+
+
+def draw(
+    evaluation: Evaluation, calibration: Calibration, architecture: str, drawing: Drawing
+) -> None:
+    """Draw what follows from predictions alone."""
+    drawing.draw("confusion_matrix", lambda: confusion_figure(evaluation))
+    title = f"{architecture}, {evaluation.count:,} test images"
+    drawing.draw("reliability", lambda: reliability_figure(calibration, title))
+    drawing.draw("coverage", lambda: coverage_figure(calibration, title))
 
 
 def _scored(
@@ -67,9 +109,24 @@ def _scored(
     return Scored(found.numpy(), images.labels, images.contents, classes)
 
 
-def _whole(file: Path) -> bool:
+def _refuse_other_classes(record: ArchitectureRecord, files: Mapping[str, str]) -> None:
+    manifest = read_json(Path(files.get("manifest.json", "")))
+    classes = manifest.get("classes") if isinstance(manifest, dict) else None
+    if classes != record.classes:
+        raise DataRefused(
+            f"the network's classes are {_listed(record.classes)}, those of the dataset "
+            f"{_listed(classes or [])}: train the network on this dataset."
+        )
+
+
+def _listed(classes: list[str]) -> str:
+    return ", ".join(classes[:10]) + (" ..." if len(classes) > 10 else "") or "none"
+
+
+def _whole(folder: Path, kept: dict[str, Any]) -> bool:
+    """Whether all files of an evaluation are there, so that nothing must be computed again."""
     try:
-        Predictions.load(file)
+        Predictions.load(folder / FILE)
     except DataRefused:
         return False
-    return True
+    return all((folder / file).is_file() for file in kept.get("figures", {}).values())

@@ -130,7 +130,8 @@ def _within_top(probabilities: NDArray[Any], labels: NDArray[Any]) -> NDArray[np
     before = (probabilities > own).sum(axis=1)
     earlier = np.arange(probabilities.shape[1]) < labels[:, None]
     before += ((probabilities == own) & earlier).sum(axis=1)
-    return before < TOP
+    within: NDArray[np.bool_] = before < TOP
+    return within
 
 
 def _columns(probabilities: NDArray[Any], labels: NDArray[Any]) -> Iterator[csr_array]:
@@ -159,7 +160,9 @@ def _columns(probabilities: NDArray[Any], labels: NDArray[Any]) -> Iterator[csr_
 
 def _share(part: Floats, whole: Floats) -> Floats:
     """Return the quotient; NaN where the whole is 0."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    shares = np.full(np.shape(whole), np.nan)
+    np.divide(part, whole, out=shares, where=whole > 0)
+    return shares
 
 
 def _mean(by_class: Floats) -> Floats:

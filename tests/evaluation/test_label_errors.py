@@ -34,7 +34,8 @@ def planted() -> tuple[Predictions, NDArray[np.bool_]]:
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     targets = torch.from_numpy(labels)
     for _ in range(12):
-        for batch in torch.arange(800, len(labels)).split(50):
+        for start in range(800, len(labels), 50):
+            batch = slice(start, start + 50)
             loss = F.cross_entropy(network(images[batch]), targets[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

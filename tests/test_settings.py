@@ -158,6 +158,7 @@ def test_each_value_has_its_home_in_the_file_and_no_default(
         "datasets.digits": values["datasets"]["digits"],
         "checks": values["checks"],
         "recipes.default": values["recipes"]["default"],
+        "evaluation": values["evaluation"],
         "gate": values["gate"],
         "registry": values["registry"],
     }

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from convoy.architectures import build
@@ -28,7 +29,7 @@ def shapes(count: int = 12, side: int = 32, channels: int = 1) -> Tensor:
     return torch.from_numpy(images.astype(np.uint8))
 
 
-def split_of(images: Tensor, labels: np.ndarray[tuple[int], np.dtype[np.int64]]) -> SplitImages:
+def split_of(images: Tensor, labels: NDArray[np.int64]) -> SplitImages:
     return SplitImages(labels, contents(len(images)), Resident(images))
 
 

@@ -16,7 +16,7 @@ from convoy.architectures import build
 from convoy.errors import DataRefused
 from convoy.evaluation import inspection, program
 from convoy.evaluation.predictions import FILE
-from convoy.graph import ArchitectureRecord
+from convoy.graph import ArchitectureRecord, load_graph
 
 Inspected = tuple[dict[str, Any], dict[str, Any]]
 
@@ -39,7 +39,7 @@ def inspected(tiny: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         "dataset": "tiny",
         "robustness": 16,
     }
-    graph = inspection.load_graph(record, folder / "model.safetensors")
+    graph = load_graph(record, folder / "model.safetensors")
     program.predict(graph, tiny, tuple(record.classes)).save(folder / FILE)
     return spec, inspection.main(spec, lambda event: None)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from convoy.evaluation.error_figures import Listed, mistakes_figure, pairs_figure, suspects_figure
 from convoy.evaluation.label_errors import Suspect
@@ -12,7 +13,7 @@ from tests.evaluation.scorings import contents, names, scored
 from tests.evaluation.test_figures import drawn, texts
 
 
-def look(numbers: Numbers) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def look(numbers: Numbers) -> NDArray[np.uint8]:
     return np.full((len(numbers), 16, 16, 3), 90, np.uint8)
 
 

@@ -161,6 +161,21 @@ def test_figures_are_kept_as_png_images(first: Chapter) -> None:
             assert artifact(run, f"figures/{name}.png").read_bytes().startswith(PNG)
 
 
+def test_a_run_holds_where_its_network_fails_and_what_it_looks_at(first: Chapter) -> None:
+    for name, run in trainings(first).items():
+        inspected = json.loads(artifact(run, "inspection.json").read_text())
+        for file in inspected["figures"].values():
+            assert artifact(run, file).read_bytes().startswith(PNG)
+        of_maps = {"explanation/feature_maps", "explanation/grad_cam"}
+        assert {"robustness", "errors/worst_mistakes"} <= set(inspected["figures"])
+        assert of_maps & set(inspected["missing"]) == (of_maps if name == "mlp" else set())
+        for metric, value in inspected["metrics"].items():
+            assert metric.startswith("robust/")
+            assert run.data.metrics[metric] == pytest.approx(value)
+        history = client_of(first.root).get_metric_history(run.info.run_id, "robust/accuracy/noise")
+        assert [metric.step for metric in sorted(history, key=lambda one: one.step)] == [*range(6)]
+
+
 def test_test_metrics_equal_scikit_learns_from_the_kept_predictions(first: Chapter) -> None:
     for run in trainings(first).values():
         test = Predictions.load(artifact(run, "predictions.npz")).test

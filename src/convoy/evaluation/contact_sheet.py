@@ -1,6 +1,6 @@
 """A figure of many small pictures and a few words, laid out by hand in inches.
 
-One pair of axes holds them all: an axes a picture would take ten times as long to draw.
+One pair of axes holds them all, since dozens of axes are what takes long to draw.
 """
 
 from functools import cache

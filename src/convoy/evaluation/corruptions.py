@@ -7,7 +7,8 @@ understanding convolutional networks" (2013), section 4.2, for occlusion by a gr
 
 Departures, so that one table serves images of 28 and of 224 pixels:
 - What is a length is a share of the image's side. The blur's largest is CIFAR-10-C's at 32 pixels
-  and a fifth above ImageNet-C's at 224.
+  and a fifth above ImageNet-C's at 224; below 16 pixels it is that of 16, as a quarter of a pixel
+  changes nothing.
 - Strengths of noise, contrast and JPEG begin at CIFAR-10-C's mildest, or near it, and end at
   ImageNet-C's strongest, for noise at its fourth.
 - Rotation and shift have a strength instead of a range, rotation up to the paper's 30 degrees,
@@ -37,6 +38,9 @@ try:
     import simplejpeg
 except ImportError:  # a bare training machine, say: the same codec through Pillow, slower
     simplejpeg = None
+
+BLURRED = 16
+"""Pixels of the smallest side that a blur's share is taken of."""
 
 Change = Callable[[Tensor, Sequence[float], torch.Generator], Iterator[Tensor]]
 """Images (N, C, side, side) uint8 to the same at each strength, with one draw on the CPU."""
@@ -72,7 +76,8 @@ def blur(
     levels = images.to(torch.float32)
     for strength in strengths:
         down, across = (
-            _smoothing(side, strength * side, images.device) for side in images.shape[2:]
+            _smoothing(side, strength * max(side, BLURRED), images.device)
+            for side in images.shape[2:]
         )
         yield _levels(down @ levels @ across.mT)
 

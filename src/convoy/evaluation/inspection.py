@@ -46,7 +46,8 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     if isinstance(kept, dict) and kept.get("key") == spec["key"] and _whole(folder, kept):
         return kept
     record = ArchitectureRecord(**spec["record"])
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    device = accelerator or torch.device("cpu")
     graph = load_graph(record, folder / "model.safetensors").to(device)
     predictions = Predictions.load(folder / FILE)
     title = f"{record.architecture} on {spec['dataset']}"

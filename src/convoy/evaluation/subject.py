@@ -40,8 +40,8 @@ class Subject:
 
     def normalised(self, numbers: Numbers) -> Tensor:
         """Return test images as the network sees them, (N, C, H, W) float32 on its device."""
-        images: Tensor = self.graph.preprocessing(self.images.read(numbers).to(self.device))
-        return images
+        planes = self.images.read(numbers).permute(0, 3, 1, 2).contiguous()
+        return self.graph.preprocessing.normalise(planes.to(self.device))
 
     def look(self, numbers: Numbers) -> NDArray[np.uint8]:
         """Return test images as people see them, (N, H, W, 3)."""

@@ -54,9 +54,10 @@ def _log(work: Session, training: Training, key: str, found: dict[str, Any]) -> 
     if run.data.tags.get(INSPECTION) == key:
         return
     tracking.log_metrics(work.client, training.run_id, found["metrics"])
-    for name, curve in found["curves"].items():
-        for step, value in enumerate(curve):
-            tracking.log_metrics(work.client, training.run_id, {name: value}, step)
+    curves: dict[str, list[float]] = found["curves"]
+    for step, values in enumerate(zip(*curves.values(), strict=True)):
+        named = dict(zip(curves, values, strict=True))
+        tracking.log_metrics(work.client, training.run_id, named, step)
     folder = training.folder
     table = folder / "errors" / "label_errors.csv"
     files = [folder / file for file in found["figures"].values()]

@@ -1,4 +1,4 @@
-"""`convoy compare` as a person types it: in seconds, without torch, in one sentence where it fails."""
+"""`convoy compare` as a person types it: in seconds, without torch, refusals in one sentence."""
 
 import json
 import subprocess

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from time import perf_counter
+from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
 
@@ -48,18 +48,20 @@ def worked(
 
 
 def test_it_imports_neither_torch_nor_what_imports_it_and_takes_seconds(worked: Path) -> None:
-    began = perf_counter()
+    before = getrusage(RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-c", CODE, "compare", "--json"],
         cwd=worked,
         env=environment(worked),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=True,
     )
     assert done.stderr == "[]"
-    assert perf_counter() - began < 30, "some 3 s on quiet cores"
+    after = getrusage(RUSAGE_CHILDREN)
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert took < 15, "seconds of a processor, whatever others are at work"
     found = json.loads(done.stdout)
     lenet5, mlp = found["networks"]
     assert (lenet5["name"], lenet5["champion"]) == ("lenet5", None)

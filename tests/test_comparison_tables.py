@@ -102,7 +102,7 @@ def test_pairs_are_those_of_the_best_and_of_the_champion_once_each() -> None:
     told = [line.removeprefix("- ") for line in shown.splitlines() if line.startswith("- ")]
     assert len(told) == len(set(told)) == 6 + 5
     assert "googlenet is better than alexnet (+29.2 points, 95 % " in shown
-    assert "The 21 pairs were tested so that noise is called a difference" in shown
+    assert "The 21 pairs, all in --json, were tested so that noise is called" in shown
 
 
 def test_what_no_other_network_dominates_is_marked() -> None:
@@ -125,7 +125,7 @@ def test_in_a_pipe_sentences_stay_whole_lines_without_colours() -> None:
 def test_seeds_are_shown_with_mean_and_deviation() -> None:
     shown = printed(comparison(NAMES[:2], seeds=3))
     assert re.search(r"^ mlp +99\.10 .*\n 3 seeds +±0\.12 .*\+2 more", shown, re.M)
-    assert "or the deviation between seeds" in shown
+    assert "or ± between seeds" in shown
     assert "one training each" not in shown
 
 

@@ -61,7 +61,7 @@ def _quality(found: Comparison) -> Table:
         table.add_row(_name(network), *cells, _two_lines(ids, more))
     table.caption = "below each figure its 95 % interval"
     if any(len(network.runs) > 1 for network in found.networks):
-        table.caption += ", or the deviation between seeds"
+        table.caption += ", or ± between seeds"
     table.caption_justify = "left"
     return table
 
@@ -144,11 +144,11 @@ def _remarks(found: Comparison) -> list[str]:
         )
         version = found.rescored.dataset_version.removesuffix(".dir")[:12]
         said.append(f"All were scored again on the test split of version {version}: {sources}.")
-    if found.pairs:
-        count = f"The {len(found.pairs)} pairs were" if len(found.pairs) > 1 else "The pair was"
+    if len(found.pairs) > 1:
         said.append(
-            f"{count} tested so that noise is called a difference anywhere among them in at most 5 "
-            f"of 100 such comparisons; each interval is its pair's own. --json has them all."
+            f"The {len(found.pairs)} pairs, all in --json, were tested so that noise is called a "
+            f"difference anywhere among them in at most 5 of 100 such comparisons; each interval "
+            f"is its pair's own."
         )
     if found.pairs and any(len(network.runs) == 1 for network in found.networks):
         said.append(

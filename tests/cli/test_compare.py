@@ -1,13 +1,9 @@
-"""`convoy compare` on runs of the real pipeline: in seconds, without torch, and scored again."""
+"""`convoy compare --rescore` on runs of the real pipeline."""
 
-import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -15,19 +11,9 @@ from mlflow import MlflowClient
 
 from convoy import tracking
 from convoy.evaluation.predictions import FILE, Predictions, Scored
-from tests.terminal import convoy, environment
+from tests.terminal import convoy
 
 pytestmark = pytest.mark.slow
-
-CODE = """
-import sys
-from convoy.cli import main
-try:
-    main()
-finally:
-    heavy = {"torch", "pytorch_lightning", "torchmetrics", "sklearn", "prefect"}
-    sys.stderr.write(repr(sorted(heavy & set(sys.modules))))
-"""
 
 
 def client_of(root: Path) -> MlflowClient:
@@ -57,42 +43,6 @@ def mine(served: Path, tmp_path: Path) -> Path:
             )
         database.commit()
     return root
-
-
-def test_it_imports_neither_torch_nor_what_imports_it_and_takes_seconds(served: Path) -> None:
-    began = perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, "compare", "--json"],
-        cwd=served,
-        env=environment(served),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert done.stderr == "[]"
-    assert perf_counter() - began < 30, "3 s on quiet cores"
-    found = json.loads(done.stdout)
-    (network,) = found["networks"]
-    assert network["champion"] == "1" and network["name"] == "mlp"
-    assert network["metrics"]["test/accuracy"]["mean"] > 0.5
-    assert set(network["costs"]) == {"latency", "parameters", "training"}
-    assert found["pairs"] == [] and found["rescored"] is None
-
-
-def test_the_figure_is_drawn_where_it_is_asked_for(served: Path, tmp_path: Path) -> None:
-    plot = tmp_path / "pareto.svg"
-    done = convoy(served, "compare", "--plot", str(plot))
-    assert done.code == 0 and done.err == "" and "mlp" in done.out
-    assert plot.read_text().count("<svg") == 1
-    refused = convoy(served, "compare", "--plot", str(tmp_path / "nowhere" / "pareto.png"))
-    assert refused.code == 2 and "there is no folder" in refused.sentence
-
-
-def test_an_unknown_run_is_one_sentence_and_code_2(served: Path) -> None:
-    done = convoy(served, "compare", "0123456789")
-    assert done.code == 2 and done.sentence.startswith("MLflow knows no run '0123456789': ")
-    assert done.out == ""
 
 
 def twin(root: Path, run: dict[str, Any], folder: Path) -> str:

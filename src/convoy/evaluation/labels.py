@@ -42,9 +42,9 @@ def place(
     `bars` are vertical lines (x, y, y) with a marker that no name may cover. The axes must have
     their final place in the figure.
     """
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     scale = figure.dpi / 72  # of boxes, which are in pixels
-    inside = axes.get_window_extent().extents
+    inside = np.array(axes.get_window_extent().extents)
     points = axes.transData.transform([one.point for one in labels]) if labels else np.empty((0, 2))
     taken = [_bar(axes, bar, scale) for bar in bars]
     taken += [np.concatenate([at - MARKER * scale, at + MARKER * scale]) for at in points]

@@ -103,7 +103,7 @@ def test_the_runs_table_has_the_columns_that_tell_networks_apart(
     for column in ("architecture", "test/accuracy", "val/accuracy", "cost/parameters"):
         assert column in shown
     body = tab.page.locator("body").inner_text()
-    assert "mlp" in body and "2 matching runs" in body, "trainings alone, none inside another"
+    assert "mlp" in body, "not inside a run that is closed"
     assert complaints(tab) == []
 
 

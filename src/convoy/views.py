@@ -58,8 +58,8 @@ def _state_of(view: str) -> dict[str, Any]:
 def _state() -> dict[str, Any]:
     """Return what the page keeps of itself: what is asked for, and how it is shown."""
     return {
-        # Ordered by date, trainings are inside their pipelines, which are closed when the page opens,
-        # and what is inside a closed run is in no chart.
+        # Ordered by date, trainings are inside their pipelines, which are closed when the page
+        # opens, and what is inside a closed run is in no chart.
         "searchFilter": "params.architecture LIKE '%'",
         "orderByKey": "metrics.`test/accuracy`",
         "orderByAsc": False,

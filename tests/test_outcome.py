@@ -1,17 +1,21 @@
 """A run is skipped only where code, settings, data and champion are those of its receipt."""
 
+import io
 import os
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from convoy import outcome, versions
+from convoy import outcome, sweep_outcome, versions
 from convoy.files import write_json
 from convoy.outcome import Outcome
 from convoy.plan import Plan, make_plan
 from convoy.project import Project
+from convoy.sweep_outcome import SweepOutcome
+from convoy.sweep_tables import show_sweep
 from tests.stores import new_store
 from tests.terminal import git
 
@@ -32,6 +36,20 @@ RESULT = Outcome(
     seconds=1.0,
     fit_seconds=0.5,
     samples=".convoy/samples/digits",
+)
+
+SWEPT = SweepOutcome(
+    architecture="lenet5",
+    dataset="digits",
+    dataset_version="0" * 32 + ".dir",
+    experiment_id="1",
+    run_id="r",
+    study="s",
+    by_loss=False,
+    rows=[],
+    settings=[],
+    importances={},
+    seconds=1.0,
 )
 
 
@@ -71,6 +89,22 @@ def test_data_that_is_not_committed_is_flagged_and_under_strict_makes_a_run(kept
     assert outcome.unchanged(plan_of(kept)) == flagged
     strict = make_plan(kept, None, ["mlp", "lenet5"], strict=True)
     assert outcome.unchanged(strict) is None
+
+
+def test_a_sweep_that_is_shown_again_says_that_its_data_is_not_committed(kept: Project) -> None:
+    plan = make_plan(kept, None, ["lenet5"])
+    sweep_outcome.keep(plan, SWEPT)
+    assert sweep_outcome.unchanged(plan) == SWEPT
+    git(kept.root, "reset", "--quiet", "--soft", "HEAD~1")
+    found = sweep_outcome.unchanged(plan)
+    assert found == SWEPT.model_copy(update={"flags": [versions.UNCOMMITTED]})
+    assert found
+    shown = io.StringIO()
+    show_sweep(Console(file=shown, width=200), found, "http://127.0.0.1:5000/", unchanged=True)
+    assert f"Note on the dataset version: {versions.UNCOMMITTED}" in shown.getvalue()
+    # What was not in the remote is tried again.
+    sweep_outcome.keep(plan, SWEPT.model_copy(update={"flags": ["it is not in the remote (no)"]}))
+    assert sweep_outcome.unchanged(plan) is None
 
 
 def test_without_a_receipt_there_is_nothing_to_keep(kept: Project) -> None:

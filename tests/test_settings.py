@@ -156,7 +156,6 @@ def test_each_value_has_its_home_in_the_file_and_no_default(
         "checks": values["checks"],
         "recipes.default": values["recipes"]["default"],
         "gate": values["gate"],
-        "gc": values["gc"],
     }
     for path, section in sections.items():
         for key in set(section) - {"augment"}:  # which is off where it is absent

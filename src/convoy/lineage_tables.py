@@ -1,16 +1,12 @@
-"""What `convoy lineage`, `convoy reproduce` and `convoy gc` print."""
-
-from collections.abc import Sequence
+"""What `convoy lineage` and `convoy reproduce` print."""
 
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from convoy.garbage import Item
 from convoy.lineage import Chain, Lineage
 from convoy.lineage_drawing import since
 from convoy.reproduction import Reproduction
-from convoy.tables import new_table
 
 
 def show_lineage(console: Console, lineage: Lineage) -> None:
@@ -67,21 +63,3 @@ def show_reproduction(console: Console, found: Reproduction) -> None:
         lines.append(f"Differs: {name} was {then}, is {now}.")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
-
-
-def show_garbage(console: Console, items: Sequence[Item], dry_run: bool) -> None:
-    """Print what nothing reaches, by kind, and how much that is."""
-    if not items:
-        console.print("Nothing to remove: everything here is reached.")
-        return
-    table = new_table()
-    for head in ("kind", "name"):
-        table.add_column(head)
-    table.add_column("KiB", justify="right")
-    table.add_column("why", overflow="fold")
-    for item in items:
-        table.add_row(item.kind, item.name, f"{item.size / 1024:,.0f}", item.why)
-    console.print(table)
-    total = sum(item.size for item in items) / 2**20
-    verb = "would be removed; nothing was" if dry_run else "were removed"
-    console.print(f"{len(items)} things, {total:,.1f} MiB, {verb}.")

@@ -103,8 +103,7 @@ def unchanged(plan: Plan) -> Outcome | None:
     champion = _champion(plan)
     if champion is None or set(outcome.flags) - {versions.UNCOMMITTED} or is_stale(plan):
         return None
-    committed = versions.is_committed(plan.project, plan.dataset)
-    flags = [] if committed else [versions.UNCOMMITTED]
+    flags = versions.uncommitted(plan.project, plan.dataset)
     if flags and plan.strict:
         return None
     return outcome.model_copy(update={"champion": champion, "flags": flags})

@@ -123,10 +123,6 @@ class Project:
         log = self._git("log", "--reverse", "--format=%H %cI", *where, "--", file)
         return [(commit, date) for commit, date in map(str.split, log.splitlines())]
 
-    def tips(self) -> list[str]:
-        """Return the commits that branches, tags and remotes are at."""
-        return self._git("for-each-ref", "--format=%(objectname)").splitlines()
-
     def tags(self) -> list[str]:
         return self._git("tag", "--list").splitlines()
 

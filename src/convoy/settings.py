@@ -88,12 +88,6 @@ class Gate(Section):
     alpha: Share
 
 
-class Kept(Section):
-    """What `convoy gc` keeps beside what is reached by a name."""
-
-    champions: Annotated[int, Field(ge=1)]
-
-
 class Settings(Section):
     """The whole file."""
 
@@ -107,7 +101,6 @@ class Settings(Section):
     sweeps: dict[str, Sweep] = Field(default_factory=dict)
     evaluation: Evaluation
     gate: Gate
-    gc: Kept
 
     @model_validator(mode="after")
     def _names_are_known(self, info: ValidationInfo) -> "Settings":

@@ -50,6 +50,8 @@ class SweepOutcome(BaseModel):
     importances: dict[str, float]
     """Each value's share in what made trials better."""
     seconds: float
+    flags: list[str] = []
+    """Why the dataset version could not be had again elsewhere; empty if all is well."""
 
     @property
     def best(self) -> TrialRow | None:
@@ -96,7 +98,11 @@ def unchanged(plan: Plan) -> SweepOutcome | None:
     files = [list(entry) for entry in versions.fingerprint(plan.project, plan.dataset)]
     if receipt["files"] != files or is_stale(plan):
         return None
-    return SweepOutcome.model_validate(receipt["outcome"])
+    outcome = SweepOutcome.model_validate(receipt["outcome"])
+    if set(outcome.flags) - {versions.UNCOMMITTED}:
+        return None
+    flags = versions.uncommitted(plan.project, plan.dataset)
+    return outcome.model_copy(update={"flags": flags})
 
 
 def keep(plan: Plan, outcome: SweepOutcome) -> None:

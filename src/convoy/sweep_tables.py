@@ -7,7 +7,7 @@ from rich.text import Text
 
 from convoy.space import Value
 from convoy.sweep_outcome import SweepOutcome, TrialRow
-from convoy.tables import new_table
+from convoy.tables import new_table, show_flags
 
 
 def show_sweep(console: Console, outcome: SweepOutcome, compare: str, unchanged: bool) -> None:
@@ -32,6 +32,7 @@ def show_sweep(console: Console, outcome: SweepOutcome, compare: str, unchanged:
         style = "bold" if row is best else "" if row.state == "complete" else "dim"
         table.add_row(*_cells(row, names), style=style)
     console.print(table)
+    show_flags(console, outcome.flags)
     for row in outcome.rows:
         if row.reason:
             text = f"Trial {row.number} failed: {row.reason}"

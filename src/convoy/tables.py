@@ -46,7 +46,12 @@ def show_trained(console: Console, trained: Trained) -> None:
 
 def _show_rows(console: Console, trained: Trained) -> None:
     console.print(_table(trained))
-    for flag in trained.flags:
+    show_flags(console, trained.flags)
+
+
+def show_flags(console: Console, flags: Sequence[str]) -> None:
+    """Print why a dataset version could not be had again elsewhere."""
+    for flag in flags:
         console.print(Text(f"Note on the dataset version: {flag}.", style="yellow"), soft_wrap=True)
 
 

@@ -1,7 +1,6 @@
 """What cannot be compared is refused in one sentence with its mend, and its exit code."""
 
 import re
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,8 +9,6 @@ from convoy import store as mlflow_store
 from convoy.comparison import compare
 from convoy.errors import ConvoyError
 from tests.comparison.trackings import Tracking, scored
-
-Named = Callable[[Tracking], list[str]]
 
 
 def refusal(store: Tracking, *named: str, dataset: str | None = None) -> tuple[int, str]:

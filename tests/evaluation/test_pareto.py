@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-from convoy.evaluation.pareto import Priced, dominating, fronts
+from convoy.evaluation.pareto import COSTS, Priced, dominating, fronts
 from convoy.evaluation.pareto_figure import figure
 
 # `convoy run` on digits, as README.md shows it.
@@ -25,9 +25,9 @@ MEASURED = [
 ]
 SEVEN = [
     Priced(
-        name, accuracy, low, high, dict(zip(("latency", "parameters", "training"), c, strict=True))
+        name, accuracy, low, high, {"latency": latency, "parameters": count, "training": seconds}
     )
-    for name, accuracy, low, high, *c in MEASURED
+    for name, accuracy, low, high, latency, count, seconds in MEASURED
 ]
 
 
@@ -101,10 +101,10 @@ def test_no_two_names_of_the_seven_collide_and_none_leaves_its_panel() -> None:
 
 def test_the_dominated_are_hollow() -> None:
     drawn = figure(SEVEN, "digits")
-    for axes, cost in zip(drawn.axes, ("latency", "parameters", "training"), strict=True):
+    for axes, cost in zip(drawn.axes, COSTS, strict=True):
         beaten = dominating(SEVEN, cost)
         hollow = [
-            line.get_xdata()[0]
+            float(np.asarray(line.get_xdata())[0])
             for line in axes.lines
             if line.get_marker() == "o" and line.get_markerfacecolor() == "white"
         ]

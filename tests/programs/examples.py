@@ -79,24 +79,30 @@ def train(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 def save(folder: Path, elsewhere: Path, seconds: float) -> None:
-    """Save one checkpoint after another until you are killed; temporary files go elsewhere."""
+    """Save checkpoints until you are killed, so many seconds after the first one.
+
+    Temporary files go elsewhere.
+    """
     import torch
 
     from convoy.training.checkpoints import Generations, resumable
 
     tempfile.tempdir = str(elsewhere)
-    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
     newest = resumable(folder)
-    for step in range(newest.step + 1 if newest else 1, 10**6):
+    first = newest.step + 1 if newest else 1
+    for step in range(first, 10**6):
         weights = torch.full((2_000_000,), float(step))
         content = {"global_step": step, "weights": weights}
         Generations().save_checkpoint(content, folder / "last.ckpt")
+        if step == first:
+            threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
 
 def without_rights(folder: Path) -> None:
     """Go on in a folder as a user who may read there and no more."""
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints").chmod(0o555)
+    folder.chmod(0o755)
     os.chdir(folder)
     if os.getuid() == 0:  # whom no right binds
         os.setgroups([])

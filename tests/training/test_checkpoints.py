@@ -33,12 +33,12 @@ def test_a_kill_in_the_midst_of_writing_leaves_the_checkpoint_before(
 ) -> None:
     draws, folder, steps = random.Random(1), tmp_path / "checkpoints", [0]
     elsewhere = ELSEWHERE if ELSEWHERE.is_dir() else tmp_path
-    for _ in range(12):
+    for _ in range(5):
         spec = {
             "do": "save",
             "folder": str(folder),
             "elsewhere": str(elsewhere),
-            "kill_after_ms": draws.uniform(30, 150),
+            "kill_after_ms": draws.uniform(0, 100),
         }
         with pytest.raises(ConvoyError, match="killed"):
             launcher.run(MODULE, spec, tmp_path / "log", lambda event: None)
@@ -47,10 +47,9 @@ def test_a_kill_in_the_midst_of_writing_leaves_the_checkpoint_before(
         assert all(one.is_whole() for one in there)
         newest = resumable(folder)
         assert not list(folder.glob(".*")), "what was half written is gone"
-        if newest:
-            assert torch.all(newest.load()["weights"] == newest.step)
-            steps.append(newest.step)
-    assert steps == sorted(steps) and steps[-1] > 0
+        assert newest and newest.step > steps[-1]
+        assert torch.all(newest.load()["weights"] == newest.step)
+        steps.append(newest.step)
 
 
 def test_a_folder_that_may_not_be_written_is_said(launcher: Launcher, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
 from convoy import versions
 from convoy.versions import journal
@@ -163,7 +164,10 @@ def test_a_lock_that_a_person_changed_after_a_kill_is_left_alone(photos: Photos)
     git(photos.project.root, "checkout", "--quiet", "v1~1")
     older = photos.project.lock.read_text()
     assert "photos" not in older
-    for present in (older, whole.replace(photos.second, photos.first)):
+    record = yaml.safe_load(whole)["stages"]["prepare@digits"]["outs"][0]["md5"]
+    digits = older.replace(record, f"{'0' * 32}.dir")
+    assert digits != older
+    for present in (older, whole.replace(photos.second, photos.first), digits):
         photos.project.lock.write_text(present)
         versions.settle(photos.project)
         assert photos.project.lock.read_text() == present

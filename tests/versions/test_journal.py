@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from convoy.errors import UsageError
-from convoy.versions import is_committed, journal, pull
+from convoy.versions import UNCOMMITTED, journal, pull, uncommitted
 from tests.terminal import convoy, git
 from tests.versions.photos import Photos, delete, truncate, write_images
 
@@ -118,9 +118,9 @@ def test_a_torn_lock_in_the_history_is_passed_over(photos: Photos, torn: str) ->
     found = journal.versions(photos.project, "photos")
     assert [one.hash for one in found] == [photos.first, photos.second]
     # The commit that is checked out does not have the version, whatever it has.
-    assert not is_committed(photos.project, "photos")
+    assert uncommitted(photos.project, "photos") == [UNCOMMITTED]
     photos.commit()
-    assert is_committed(photos.project, "photos")
+    assert uncommitted(photos.project, "photos") == []
 
 
 def test_versions_are_in_order_whatever_clocks_they_were_made_by(photos: Photos) -> None:

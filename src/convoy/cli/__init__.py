@@ -43,7 +43,6 @@ for command in (
     registered.predict,
     tracing.lineage,
     tracing.reproduce,
-    tracing.gc,
     networks.architectures,
     finder.find,
     pipeline.up,

@@ -68,29 +68,3 @@ def reproduce(
     if not (found.is_equal if deterministic else found.is_equal or found.is_within):
         expected = "its weights" if deterministic else "an accuracy within its interval"
         raise NotReproducible(f"{name} version {found.version} did not come out with {expected}.")
-
-
-def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Remove what no alias, tag, branch or recent champion leads to; --dry-run lists it first."""
-    here, connected = project(), client()
-
-    from rich.console import Console
-
-    from convoy import architectures, garbage
-    from convoy.lineage_tables import show_garbage
-    from convoy.pipeline.session import alone
-    from convoy.settings import load
-    from convoy.versions.workspace import exclusive
-
-    settings = load(here.params, architectures.names())
-    with alone(here.state), exclusive(here):
-        found = garbage.garbage(connected, here, settings)
-        if not dry_run:
-            garbage.collect(connected, here, found)
-    if as_json:
-        print_json([asdict(item) for item in found])
-    else:
-        show_garbage(Console(), found, dry_run)

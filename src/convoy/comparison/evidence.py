@@ -59,22 +59,22 @@ def _kept(client: "MlflowClient", run: "Run") -> Evidence:
     with tempfile.TemporaryDirectory() as scratch:
         file = lookup.fetch(client, run, FILE, Path(scratch))
         if file is None:
-            _refuse_missing(run)
+            raise _missing(run)
         try:
-            test = Predictions.load(Path(scratch) / FILE).test
+            test = Predictions.load(file).test
         except DataRefused as error:
-            words = str(error).replace(f"{Path(scratch) / FILE}", f"{FILE} of run {short(run)}")
+            words = str(error).replace(str(file), f"{FILE} of run {short(run)}")
             raise DataRefused(words) from error
     return Evidence(test.classes, test.digest, test.correct, run.data.metrics)
 
 
-def _refuse_missing(run: "Run") -> None:
+def _missing(run: "Run") -> ConvoyError:
     if "test/accuracy" in run.data.metrics:  # so it was evaluated
-        raise NotReproducible(
+        return NotReproducible(
             f"{FILE} of run {short(run)} is gone from MLflow's artifacts: restore it from a "
             f"backup, or score all again with `convoy compare --rescore`."
         )
-    raise UsageError(
+    return UsageError(
         f"run {short(run)} has no predictions on test, as a sweep's trials have none: `convoy run "
         f"--architectures {run.data.params['architecture']}` with its settings scores it."
     )

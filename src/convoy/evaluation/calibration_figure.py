@@ -25,7 +25,7 @@ def reliability_figure(calibration: Calibration, title: str) -> Figure:
     _draw_bins(axes, calibration.reliability_after, VERMILION, label)
     axes.set_ylim(0, 1.03)
     axes.set_ylabel("accuracy", fontsize=9, color=INK)
-    axes.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=INK)
+    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
     bins = calibration.reliability
     width = bins[0].high - bins[0].low
     below.bar(
@@ -66,7 +66,8 @@ def coverage_figure(calibration: Calibration, title: str) -> Figure:
             fontsize=8,
             color=VERMILION,
         )
-    axes.set_xlabel("images answered, the others are less confident", fontsize=9, color=INK)
+    axes.set_title("Without the answers below a confidence", loc="left", fontsize=9, color=INK)
+    axes.set_xlabel("images answered", fontsize=9, color=INK)
     axes.set_ylabel("accuracy of the answers", fontsize=9, color=INK)
     axes.invert_xaxis()
     axes.margins(x=0.06, y=0.15)
@@ -85,19 +86,18 @@ def _figure(title: str, size: tuple[float, float]) -> Figure:
 
 def _draw_bins(axes: Axes, bins: tuple[Bin, ...], colour: str, label: str) -> None:
     there = [
-        (one.confidence, one.accuracy)
+        (one.confidence, one.accuracy, one.images)
         for one in bins
         if one.confidence is not None and one.accuracy is not None
     ]
+    most = max(images for _, _, images in there)
+    confidence, accuracy = ([point[place] for point in there] for place in (0, 1))
     axes.plot(
-        [confidence for confidence, _ in there],
-        [accuracy for _, accuracy in there],
-        marker="o",
-        markersize=4,
-        linewidth=1.5,
-        color=colour,
-        label=label,
+        confidence, accuracy, linewidth=1, color=colour, label=label, marker="o", markersize=2
     )
+    # A bin of a few images may lie anywhere, so it is small.
+    sizes = [4 + 80 * images / most for _, _, images in there]
+    axes.scatter(confidence, accuracy, s=sizes, color=colour, zorder=3)
 
 
 def _clean(axes: Axes) -> None:

@@ -13,7 +13,7 @@ from time import perf_counter
 import torch
 
 POWERCAP = Path("/sys/class/powercap")
-SECONDS = 0.3
+SECONDS = 0.15
 """How long a measurement goes on: the meters count in steps of some milliseconds."""
 
 Meter = Callable[[], float]

@@ -67,7 +67,7 @@ def place(
         middles = at + offsets * scale
         boxes = np.hstack([middles - half * scale, middles + half * scale])
         chosen = int(_costs(boxes, inside, np.array(taken)).argmin())  # of equal ones the nearest
-        text.set_position(tuple(offsets[chosen]))
+        text.set_position(_pair(offsets[chosen]))
         taken.append(boxes[chosen])
         if DISTANCES[chosen // DIRECTIONS] >= FAR:
             _lead(axes, label, offsets[chosen], half)
@@ -94,7 +94,9 @@ def _bar(axes: Axes, bar: tuple[float, float, float], scale: float) -> Floats:
 def _costs(boxes: Floats, inside: Floats, taken: Floats) -> Floats:
     """Return the area that each box (n, 4) shares with those taken (m, 4) or has outside."""
     whole = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return np.round(whole - _shared(boxes, inside) + _shared(boxes[:, None], taken).sum(axis=1))
+    shared = _shared(boxes[:, None], taken).sum(axis=1)
+    found: Floats = np.round(whole - _shared(boxes, inside) + shared)
+    return found
 
 
 def _shared(boxes: Floats, others: Floats) -> Floats:
@@ -108,8 +110,12 @@ def _lead(axes: Axes, label: Label, offset: Floats, half: Floats) -> None:
     axes.annotate(
         "",
         label.point,
-        xytext=tuple(offset - np.clip(offset, -half, half)),  # the name's edge nearest the point
+        xytext=_pair(offset - np.clip(offset, -half, half)),  # the name's edge nearest the point
         textcoords="offset points",
         arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "alpha": 0.7},
         zorder=2,
     )
+
+
+def _pair(values: Floats) -> tuple[float, float]:
+    return float(values[0]), float(values[1])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 CALLS = (20, 200)
 """How many calls of one image are timed, at least and at most."""
-SECONDS = 0.15
+SECONDS = 0.1
 """How long those calls go on beyond the least of them."""
 BATCHES = (1, 4, 16, 64, 256, 1024)
 WORTH = 1.05

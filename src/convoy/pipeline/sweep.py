@@ -105,6 +105,7 @@ def finish(work: Sweep) -> SweepOutcome:
         settings=_settings(work, rows),
         importances=work.search.importances(),
         seconds=time.monotonic() - work.began,
+        flags=list(work.version.flags),
     )
     metrics = {f"importance/{name}": share for name, share in outcome.importances.items()}
     metrics |= {f"trials/{state}": 0.0 for state in STATES.values()}

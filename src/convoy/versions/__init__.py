@@ -29,9 +29,8 @@ from convoy.versions.program import (
 )
 from convoy.versions.workspace import check, exclusive, fingerprint, settle, writing
 
-__all__ = ["Version", "check", "current", "exclusive", "fingerprint", "ingest", "is_committed"]
-__all__ += ["pull", "push"]
-__all__ += ["UNCOMMITTED", "recorded", "recorded_hash", "settle", "stored"]
+__all__ = ["UNCOMMITTED", "Version", "check", "current", "exclusive", "fingerprint", "ingest"]
+__all__ += ["pull", "push", "recorded", "recorded_hash", "settle", "stored", "uncommitted"]
 
 UNCOMMITTED = "its dvc.lock entry is not committed: `git commit dvc.lock params.yaml`"
 
@@ -134,13 +133,14 @@ def _push(project: Project, dataset: str) -> list[str]:
 
 
 def _flagged(project: Project, version: Version, flags: list[str]) -> Version:
-    flags = [*flags, *([] if is_committed(project, version.dataset) else [UNCOMMITTED])]
+    flags = [*flags, *uncommitted(project, version.dataset)]
     return Version(version.dataset, version.hash, version.files, tuple(flags))
 
 
-def is_committed(project: Project, dataset: str) -> bool:
-    """Tell whether the checked-out commit has the version that dvc.lock records."""
-    return journal.version_at(project, dataset, "HEAD") == recorded_hash(project, dataset)
+def uncommitted(project: Project, dataset: str) -> list[str]:
+    """Return the flag of a version that the checked-out commit does not have; empty if it does."""
+    committed = journal.version_at(project, dataset, "HEAD")
+    return [] if committed == recorded_hash(project, dataset) else [UNCOMMITTED]
 
 
 def pull(project: Project, dataset: str) -> Version:

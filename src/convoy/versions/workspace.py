@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -15,7 +16,9 @@ from convoy.errors import ConvoyError, NotReproducible
 from convoy.files import write_atomically
 from convoy.progress import Step, report
 from convoy.project import Project
-from convoy.versions.program import listing, mend, recorded_hash, stages
+from convoy.versions.program import listing, mend, recorded_hash, stages, stages_of
+
+_MARK = "ingesting-"
 
 
 @contextmanager
@@ -87,9 +90,9 @@ def _settle(project: Project) -> None:
 
 def _torn_under(project: Project) -> Iterator[Path]:
     """Yield the marks of ingests under which dvc.lock is torn."""
-    for mark in project.state.glob("ingesting-*"):
+    for mark in project.state.glob(f"{_MARK}*"):
         with suppress(FileNotFoundError):  # that ingest may end just now
-            if _is_torn(project, mark.read_bytes()):
+            if _is_torn(project, mark.read_bytes(), mark.name.removeprefix(_MARK)):
                 yield mark
 
 
@@ -100,11 +103,11 @@ def _put_back(project: Project, lock: bytes) -> None:
         project.lock.unlink(missing_ok=True)
 
 
-def _is_torn(project: Project, before: bytes) -> bool:
-    """Tell whether dvc.lock is a part of what DVC was to write over `before`.
+def _is_torn(project: Project, before: bytes, dataset: str) -> bool:
+    """Tell whether dvc.lock is a part of what DVC was to write over `before` for a dataset.
 
     Between two lines too, where it is valid YAML, but lacks stages or the hash of one. A commit's
-    own lock is whole, whatever it lacks.
+    own lock is whole, whatever it lacks; so is one that has another version of another dataset.
     """
     try:
         text = project.lock.read_text(encoding="utf-8")
@@ -113,17 +116,24 @@ def _is_torn(project: Project, before: bytes) -> bool:
     except ValueError:
         return True
     try:
-        held = stages(text)
-        lacking = before and stages(before.decode()).keys() - held.keys()
+        held, former = stages(text), stages(before.decode()) if before else {}
     except NotReproducible:
         return True
-    return bool(lacking or not all(map(_is_whole, held.values()))) and text != project.committed(
-        "dvc.lock"
-    )
+    own = {*stages_of(dataset)}
+    # A person's own stage may make nothing.
+    hashed = {stage for stage in held if stage in own or _hashes(former.get(stage))}
+    cut_off = {stage for stage in hashed if not _hashes(held[stage])}
+    if not (cut_off or former.keys() - held.keys()) or text == project.committed("dvc.lock"):
+        return False
+    others = hashed - own - cut_off
+    return all(_hashes(held[stage]) == _hashes(former[stage]) for stage in others)
 
 
-def _is_whole(stage: object) -> bool:
-    return isinstance(stage, dict) and all(out.get("md5") for out in stage.get("outs") or [{}])
+def _hashes(stage: Any) -> list[str]:
+    """Return the hashes of what a stage made; empty where it does not say them all."""
+    outs = stage.get("outs") if isinstance(stage, dict) else None
+    found = [out.get("md5") for out in outs or () if isinstance(out, dict)]
+    return found if all(found) else []
 
 
 def check(project: Project, dataset: str) -> None:
@@ -173,4 +183,4 @@ def fingerprint(project: Project, dataset: str) -> list[tuple[str, int, int]]:
 
 
 def _mark(project: Project, dataset: str) -> Path:
-    return project.state / f"ingesting-{dataset}"
+    return project.state / f"{_MARK}{dataset}"

@@ -21,17 +21,6 @@ def test_an_experiment_has_the_view_from_its_first_day_and_once(
     assert state["selectedColumns"][0] == "params.`architecture`"
 
 
-def test_the_last_pipeline_run_is_shown_with_its_trainings_and_stays_so(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project, client = new_store(tmp_path, tmp_path_factory, monkeypatch)
-    experiment = store.experiment(client, project, "digits")
-    assert views.offer(client, experiment, opened="a run")
-    assert not views.offer(client, experiment), "as `convoy up` asks"
-    tag = client.get_experiment(experiment).tags[views.TAG]
-    assert json.loads(json.loads(tag)["state"])["runsExpanded"] == {"a run": True}
-
-
 def test_a_view_of_another_release_or_that_somebody_broke_is_made_anew(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """What the pipeline keeps of itself for people: its page, and the card of what it registers."""
 
-from convoy import notes, views
+from convoy import notes
 from convoy.errors import ConvoyError
 from convoy.kept import files, keep_json, keep_text
 from convoy.model_card import Card, markdown
@@ -31,7 +31,6 @@ def keep_report(work: Session, outcome: Outcome, chosen: Training) -> None:
     What cannot be reported costs no run that has come so far: it is told, and `convoy report` tries
     again.
     """
-    views.offer(work.client, work.experiment, opened=work.run_id)
     kept = contents(outcome, data_of(work), list(work.plan.overrides), chosen.run_id)
     keep_json(work.client, work.run_id, kept, FILE)
     try:

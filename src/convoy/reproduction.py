@@ -84,7 +84,7 @@ def reproduce(
         folder = place.state / "runs" / "again"
         folder.mkdir(parents=True)
         recipe = recipe_of(run)
-        spec = {
+        spec: dict[str, Any] = {
             "architecture": run.data.params["architecture"],
             "recipe": recipe,
             "seed": int(run.data.params["seed"]),
@@ -214,7 +214,8 @@ def _program(place: Project, program: tuple[str, str], spec: dict[str, Any]) -> 
     """
     file = place.scratch / "spec.json"
     write_json(file, spec)
-    environ = {**ALL_CORES, **os.environ, "PYTHONPATH": f"{place.root / 'src'}:{place.root}"}
+    path = f"{place.root / 'src'}{os.pathsep}{place.root}"
+    environ = {**ALL_CORES, **os.environ, "PYTHONPATH": path, "TMPDIR": str(place.scratch)}
     done = subprocess.run(
         [sys.executable, *program, str(file)],
         cwd=place.root,

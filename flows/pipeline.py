@@ -16,6 +16,7 @@ from convoy.plan import make_plan
 from convoy.project import Project
 from flows import crashed
 from flows.announce import announce
+from flows.approval import decide
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.promote import gate, promote, register
@@ -40,7 +41,7 @@ def pipeline(
     """
     plan = make_plan(Project.find(), dataset, architectures or (), overrides or (), strict)
     if kept := outcome.unchanged(plan):
-        return kept.model_dump()
+        return decide(plan, kept).model_dump()
     try:
         with Session(plan, str(flow_run.id)) as work:
             _train_each(work)
@@ -52,7 +53,7 @@ def pipeline(
     except STOPS as stop:
         return cancelled(stop)
     outcome.keep(plan, result)
-    return result.model_dump()
+    return decide(plan, result).model_dump()
 
 
 @flow(name="training")

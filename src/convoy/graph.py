@@ -16,6 +16,9 @@ from convoy.architectures import build
 from convoy.decoding import Channels
 from convoy.preprocessing import Preprocessing
 
+EXTRA = "extra_files"
+"""Where a registered version has the files that are not MLflow's own: record and weights."""
+
 
 @dataclass(frozen=True)
 class ArchitectureRecord:
@@ -59,6 +62,12 @@ def load_graph(record: ArchitectureRecord, weights: Path) -> Graph:
     network.load_state_dict(load_file(weights))
     preprocessing = Preprocessing(record.image_size, record.channels, record.mean, record.std)
     return Graph(preprocessing, network).eval()
+
+
+def load_exported(folder: Path) -> nn.Module:
+    """Return the `pt2` graph of a registered version, whose files have been verified."""
+    loaded: nn.Module = torch.export.load(folder / "data" / "model.pt2").module()
+    return loaded
 
 
 def probabilities(graph: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:

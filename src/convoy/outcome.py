@@ -55,6 +55,10 @@ class Outcome(Trained):
     """The champion's version when the run had ended."""
     allowed: bool
     reasons: list[str]
+    sentence: str = ""
+    """The verdict in plain words."""
+    waits: bool = False
+    """Whether a person has to decide on what the gate allowed (`gate.require_approval`)."""
     seconds: float
     fit_seconds: float
     """Of `seconds`, those inside the fits of this run."""
@@ -75,6 +79,7 @@ def run_key(plan: Plan) -> str:
         settings.run.model_dump(include={"seed", "deterministic"}),
         {name: settings.recipe(name).model_dump() for name in plan.architectures},
         settings.gate.model_dump(),
+        settings.registry.model_dump(),
         settings.checks.model_dump(),
         versions.recorded(plan.project, plan.dataset),
     )
@@ -100,7 +105,8 @@ def unchanged(plan: Plan) -> Outcome | None:
     flags = [] if committed else [versions.UNCOMMITTED]
     if flags and plan.strict:
         return None
-    return outcome.model_copy(update={"champion": champion, "flags": flags})
+    waits = outcome.waits and champion != outcome.version
+    return outcome.model_copy(update={"champion": champion, "flags": flags, "waits": waits})
 
 
 def is_stale(plan: Plan) -> bool:

@@ -6,6 +6,7 @@ noticed and written down too.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from getpass import getuser
 
@@ -14,7 +15,7 @@ from mlflow import MlflowClient
 from convoy.claims import claimed
 from convoy.errors import ConvoyError, UsageError
 from convoy.journal import Action, Entry, journal, last_done, next_number, now, write
-from convoy.registry import CHALLENGER, CHAMPION, by_alias, version
+from convoy.registry import CHALLENGER, CHAMPION, Registered, by_alias, version
 
 __all__ = ["Entry", "journal", "keep_challenger", "promote", "rollback", "rolled_back", "settle"]
 
@@ -54,8 +55,16 @@ def promote(
     return _move(client, name, "promote", chosen.version, seen, reason)
 
 
-def rollback(client: MlflowClient, name: str, reason: str = "") -> Entry:
-    """Make the version champion that the present one replaced, as the journal has it."""
+def rollback(
+    client: MlflowClient,
+    name: str,
+    reason: str = "",
+    check: Callable[[Registered], None] = lambda chosen: None,
+) -> Entry:
+    """Make the version champion that the present one replaced, as the journal has it.
+
+    `check` may refuse that version, before anything has changed.
+    """
     settle(client, name)
     champion = _champion(client, name)
     # A champion that came back by a rollback replaced nobody anew: what counts is its promotion.
@@ -69,7 +78,7 @@ def rollback(client: MlflowClient, name: str, reason: str = "") -> Entry:
         raise UsageError(
             f"{name} has no earlier champion to go back to: see `convoy history {name}`."
         )
-    version(client, name, previous)  # refuses one that was deleted
+    check(version(client, name, previous))  # which itself refuses one that was deleted
     left = f"version {champion}" if champion else "no champion"
     why = f"rolled back from {left}" + (f": {reason}" if reason else "")
     return _move(client, name, "rollback", previous, champion, why)

@@ -1,8 +1,8 @@
-"""Registration as a program: export the best network, register it, load it back, score it again.
+"""Registration as a program: export the best network, prove it, register it, and gather evidence.
 
-The version holds the `pt2` graph that plain MLflow loads, the weights as safetensors with the
-record that rebuilds them, and the sha256 of each of its files, set in the same transaction as the
-version itself. Beside the challenger the champion is scored here on the same images, for the gate.
+A version is created with its tags, the manifest among them, in one transaction, and only after its
+files are in place. `docs/adr/0026-a-registered-version.md` says what those are and why. Beside the
+challenger the champion is scored here on the same images, for the gate.
 """
 
 import json
@@ -10,136 +10,137 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import mlflow
-import mlflow.pytorch
 import numpy as np
-import torch
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
+from torch import Tensor
 
+from convoy import model_folder, seen_images, store
+from convoy.client import Client
 from convoy.datamodule import read_split
-from convoy.errors import ConvoyError, ParityFailed
-from convoy.graph import ArchitectureRecord, Graph, load_graph, probabilities
+from convoy.errors import ConvoyError
+from convoy.evaluation.evidence import Contestant, Evidence, collect
+from convoy.evaluation.parity import require_parity
+from convoy.evaluation.predictions import FILE, Predictions
+from convoy.graph import EXTRA, load_exported, probabilities
 from convoy.programs.entry import Emit
-from convoy.registry import CHAMPION, KEY, MANIFEST, by_alias, by_key, download, file_manifest
+from convoy.registry import CHAMPION, KEY, MANIFEST, Registered, by_alias, by_key, download
 from convoy.registry import version as registered_version
-
-TOLERANCE = 1e-5
-"""How far two forms of one network may differ in a probability."""
 
 
 def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Register `folder`'s network as a version of `name`, unless its key is there already.
 
-    Returns the version, its test accuracy when loaded back, and where there is another champion its
-    version and, image by image, which of the two was right.
-    Raises `ParityFailed` where what came back from the registry scores differently.
+    Returns the version, the champion's, and the evidence for the gate, on `files`' test split.
+    Raises `ParityFailed` where an exported form of the network answers otherwise than it did when
+    it was evaluated; no version is then created.
     """
-    record = ArchitectureRecord(**spec["record"])
-    mlflow.set_tracking_uri(spec["tracking_uri"])
-    client = MlflowClient(spec["tracking_uri"], spec["tracking_uri"])
-    registered = by_key(client, spec["name"], spec["key"])
-    if registered is None:
-        number = _register(client, spec, record)
-        registered = registered_version(client, spec["name"], number)
-    images, labels = read_split(spec["files"], "test")
-    kept = np.load(Path(spec["folder"]) / "predictions.npz", allow_pickle=False)
+    client = Client(spec["tracking_uri"])
+    kept = Predictions.load(Path(spec["folder"]) / FILE).test.probabilities
     with tempfile.TemporaryDirectory() as scratch:
-        there = download(registered, Path(scratch) / "challenger", spec["tracking_uri"])
-        scored = _score(there, images)
-        difference = float(np.abs(scored - kept["probabilities"]).max())
-        if difference > TOLERANCE:
-            raise ParityFailed(
-                f"{registered.name} version {registered.version} gives probabilities up to "
-                f"{difference:.2g} away from the network that was evaluated (at most {TOLERANCE} "
-                f"is allowed): it was not promoted."
-            )
-        correct = scored.argmax(axis=1) == labels.numpy()
-        result: dict[str, Any] = {
-            "version": registered.version,
-            "accuracy": float(correct.mean()),
-            "champion": None,
-            "challenger_correct": [],
-            "champion_correct": [],
-        }
+        registered = by_key(client, spec["name"], spec["key"])
+        if registered is None:
+            registered = _register(client, spec, Path(scratch), kept)
+        images, labels = read_split(spec["files"], "test")
+        challenger = _contestant(client, registered, Path(scratch) / "challenger", images)
+        where = f"{registered.name} version {registered.version}"
+        require_parity(where, challenger.probabilities, kept)
         champion = by_alias(client, spec["name"], CHAMPION)
-        if champion and champion.version != registered.version:
-            files = download(champion, Path(scratch) / "champion", spec["tracking_uri"])
-            result["champion"] = champion.version
-            result["challenger_correct"] = correct.tolist()
-            result["champion_correct"] = _champion_correct(files, images, labels, record).tolist()
-        elif champion:
-            result["champion"] = champion.version
-    return result
+        evidence = None
+        if champion is None or champion.version != registered.version:
+            other = Path(scratch) / "champion"
+            evidence = _evidence(client, spec, images, labels, challenger, champion, other)
+    return {
+        "version": registered.version,
+        "champion": champion.version if champion else None,
+        "evidence": evidence.to_json() if evidence else None,
+    }
 
 
-def _register(client: MlflowClient, spec: dict[str, Any], record: ArchitectureRecord) -> str:
-    folder = Path(spec["folder"])
-    graph = load_graph(record, folder / "model.safetensors")
-    record_file = folder / "architecture.json"
-    record_file.write_text(record.to_json(), encoding="utf-8")
-    images, _ = read_split(spec["files"], "val")
-    uri = _log_model(client, spec, record, graph, images[:2].numpy(), record_file)
-    with tempfile.TemporaryDirectory() as scratch:
-        local = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch)
-        manifest = json.dumps(file_manifest(Path(local)))
-    try:
-        client.create_registered_model(spec["name"])
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise ConvoyError(f"cannot create the model {spec['name']!r}: {error}") from error
-    tags = {**spec["tags"], KEY: spec["key"], MANIFEST: manifest}
-    created = mlflow.register_model(uri, spec["name"], tags=tags)
-    return str(created.version)
-
-
-def _log_model(
+def _evidence(
     client: MlflowClient,
     spec: dict[str, Any],
-    record: ArchitectureRecord,
-    graph: Graph,
-    example: NDArray[np.uint8],
-    record_file: Path,
-) -> str:
-    # Unnamed tensors: with a name, MLflow hands the graph a dict that it cannot take.
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, len(record.mean)))]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(record.classes)))]),
-    )
-    ended = client.get_run(spec["run_id"]).info.end_time
-    with mlflow.start_run(run_id=spec["run_id"]):
-        info = mlflow.pytorch.log_model(
-            graph,
-            name=record.architecture,
-            signature=signature,
-            input_example=example,
-            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "mlflow", "numpy"],
-            extra_files=[str(Path(spec["folder"]) / "model.safetensors"), str(record_file)],
-            metadata={"classes": record.classes, **spec["tags"]},
+    images: Tensor,
+    labels: Tensor,
+    challenger: Contestant,
+    champion: Registered | None,
+    folder: Path,
+) -> Evidence:
+    dataset_version, alpha = spec["tags"]["convoy.dataset_version"], spec["alpha"]
+    if champion is None:
+        return collect(dataset_version, images, labels, alpha, challenger)
+    files = download(champion, folder, client.tracking_uri)
+    takes = _record(files)["channels"]
+    if takes != spec["record"]["channels"]:
+        reason = (
+            f"champion version {champion.version} takes {takes} images and the test split holds "
+            f"{spec['record']['channels']}: only a person can say which of the two should serve"
         )
-    # Opening the run again set its end to now; its duration is the training's.
-    client.set_terminated(spec["run_id"], "FINISHED", ended)
-    return str(info.model_uri)
+        return collect(dataset_version, images, labels, alpha, challenger, incomparable=reason)
+    same = champion.tags.get("convoy.dataset_version") == dataset_version
+    seen = np.zeros(len(labels), np.bool_)  # within one version no image is in two splits
+    found = None if same else seen_images.seen(_beside(files, seen_images.NAME), spec["files"])
+    return collect(
+        dataset_version,
+        images,
+        labels,
+        alpha,
+        challenger,
+        _loaded(champion, files, images),
+        seen if same else found,
+    )
 
 
-def _score(files: Path, images: torch.Tensor) -> NDArray[np.float32]:
-    """Return the probabilities of the `pt2` graph among a version's verified files."""
-    graph = torch.export.load(files / "data" / "model.pt2").module()
+def _contestant(
+    client: MlflowClient, registered: Registered, folder: Path, images: Tensor
+) -> Contestant:
+    return _loaded(registered, download(registered, folder, client.tracking_uri), images)
+
+
+def _loaded(registered: Registered, files: Path, images: Tensor) -> Contestant:
+    graph = load_exported(files)
     scored: NDArray[np.float32] = probabilities(graph, images).numpy()
-    return scored
+    return Contestant(registered.version, graph, _record(files)["classes"], scored)
 
 
-def _champion_correct(
-    files: Path, images: torch.Tensor, labels: torch.Tensor, record: ArchitectureRecord
-) -> NDArray[np.bool_]:
-    """Return where the champion is right, by the classes' names: its order may be another."""
-    found = next(files.rglob("architecture.json"))
-    classes = json.loads(found.read_text(encoding="utf-8"))["classes"]
-    predicted = _score(files, images).argmax(axis=1)
-    right = [
-        classes[p] == record.classes[t] for p, t in zip(predicted, labels.tolist(), strict=True)
-    ]
-    return np.array(right)
+def _record(files: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(_beside(files, "architecture.json").read_bytes())
+    return record
+
+
+def _beside(files: Path, name: str) -> Path:
+    return files / EXTRA / name
+
+
+def _register(
+    client: MlflowClient, spec: dict[str, Any], scratch: Path, expected: NDArray[np.float32]
+) -> Registered:
+    folder = scratch / "model"
+    model_folder.write(folder, spec, expected)
+    experiment = client.get_run(spec["run_id"]).info.experiment_id
+    architecture, tags = spec["record"]["architecture"], {**spec["tags"], KEY: spec["key"]}
+    logged = store.logged_model(client, experiment, architecture, spec["run_id"], tags)
+    try:
+        manifest = model_folder.seal(folder, logged, spec["run_id"], spec["key"])
+        client.log_model_artifacts(logged.model_id, str(folder))
+    except (OSError, MlflowException) as error:
+        client.finalize_logged_model(logged.model_id, "FAILED")
+        client.delete_logged_model(logged.model_id)
+        raise ConvoyError(
+            f"the files of the model could not be kept in {logged.artifact_location} ({error}): "
+            f"nothing was registered; make room, or see why, and run again."
+        ) from error
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(spec["run_id"], [LoggedModelOutput(logged.model_id, 0)])
+    created = store.model_version(
+        client,
+        spec["name"],
+        spec["key"],
+        f"models:/{logged.model_id}",
+        spec["run_id"],
+        {**spec["tags"], MANIFEST: json.dumps(manifest)},
+        logged.model_id,
+    )
+    return registered_version(client, spec["name"], str(created.version))

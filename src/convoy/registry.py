@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -13,12 +15,18 @@ from mlflow.exceptions import MlflowException
 from convoy import digests
 from convoy.claims import is_fence
 from convoy.errors import NotReproducible, UsageError, nearest
+from convoy.files import read_json
 
+READY = "READY"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 KEY = "convoy.key"
 MANIFEST = "convoy.manifest"
+MANIFEST_FILE = "manifest.json"
+"""Among a version's files: the sha256 of the others, and whose they are."""
 VERDICT = "convoy.verdict"
+APPROVAL = "convoy.approval"
+"""What a person said of a version that the gate had allowed; "waiting" until then."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +40,12 @@ class Registered:
     created: int
     """Milliseconds since 1970."""
     tags: dict[str, str]
+    ready: bool = True
+    """Whether MLflow has it as a whole; one that is still being written is not."""
 
     @property
-    def verdict(self) -> dict[str, object]:
-        found: dict[str, object] = json.loads(self.tags.get(VERDICT, "{}"))
+    def verdict(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.tags.get(VERDICT, "{}"))
         return found
 
 
@@ -102,6 +112,7 @@ def _registered(found: ModelVersion, aliases: dict[str, list[str]]) -> Registere
         run_id=found.run_id or "",
         created=int(found.creation_timestamp),
         tags=dict(found.tags),
+        ready=found.status == READY,
     )
 
 
@@ -122,6 +133,10 @@ def download(registered: Registered, folder: Path, tracking_uri: str) -> Path:
     folder.mkdir(parents=True)
     uri = f"models:/{registered.name}/{registered.version}"
     where = f"{registered.name} version {registered.version}"
+    if not registered.ready:
+        raise NotReproducible(
+            f"{where} is still being written, or its writer was cut off: wait for it, or run again."
+        )
     try:
         local = Path(
             download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri)
@@ -131,13 +146,44 @@ def download(registered: Registered, folder: Path, tracking_uri: str) -> Path:
             f"the files of {where} cannot be read ({error}): restore them from a backup, or "
             f"`convoy rollback {registered.name}`."
         ) from None
-    expected = json.loads(registered.tags.get(MANIFEST, "{}"))
-    found = file_manifest(local)
-    if not expected or found != expected:
-        wrong = sorted(set(found.items()) ^ set(expected.items()))
-        name = wrong[0][0] if wrong else MANIFEST
+    if wrong := _wrong(registered, local):
         raise NotReproducible(
-            f"{where}: {name} is not the file that was registered; nothing was loaded. Restore it "
-            f"from a backup, or `convoy rollback {registered.name}`."
+            f"{where}: {wrong}; nothing was loaded. Restore it from a backup, or `convoy rollback "
+            f"{registered.name}`."
         )
     return local
+
+
+def logged_metrics(client: MlflowClient, registered: Registered) -> dict[str, float]:
+    """Return the metrics of the run that made a version; none where the run is gone."""
+    try:
+        return dict(client.get_run(registered.run_id).data.metrics)
+    except MlflowException:
+        return {}
+
+
+def verify(registered: Registered, tracking_uri: str) -> None:
+    """Verify a version's files as `download` does, and keep none of them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        download(registered, Path(scratch) / "model", tracking_uri)
+
+
+def _wrong(registered: Registered, local: Path) -> str | None:
+    """Return what is wrong with a version's files; None where they are those of its manifest."""
+    expected = json.loads(registered.tags.get(MANIFEST, "{}"))
+    found = file_manifest(local)
+    if not expected:
+        return f"it has no manifest (the tag {MANIFEST}), so nobody can tell its files"
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            if name not in found:
+                return f"{name} is missing"
+            if name not in expected:
+                return f"{name} is one too many: it was not registered"
+            return f"{name} is not the file that was registered"
+    # Files and manifest may both be another version's, put in this one's place.
+    whose = read_json(local / MANIFEST_FILE) if MANIFEST_FILE in expected else None
+    own = {"run_id": registered.run_id, "key": registered.tags.get(KEY)}
+    if whose is not None and {name: whose.get(name) for name in own} != own:
+        return f"{MANIFEST_FILE} is another version's, of the run {whose.get('run_id')}"
+    return None

@@ -77,8 +77,22 @@ class Gate(Section):
     """What a version must show before it serves."""
 
     floor: Annotated[float, Field(ge=0, le=1)]
+    class_floor: Annotated[float, Field(ge=0, le=1)]
+    calibration: Annotated[float, Field(gt=0, le=1)]
+    latency: Annotated[float, Field(gt=0)]
+    tolerance: Annotated[float, Field(ge=0, lt=1)]
     margin: Annotated[float, Field(ge=0, lt=1)]
     alpha: Share
+    class_loss: Annotated[float, Field(ge=0, le=1)]
+    saving: Share
+    require_approval: bool
+    """Whether what the gate allowed waits for a person before it serves."""
+
+
+class Registry(Section):
+    """What a registered version holds beside its graph."""
+
+    onnx: bool
 
 
 class Settings(Section):
@@ -91,6 +105,7 @@ class Settings(Section):
     recipes: dict[str, Recipe]
     sweeps: dict[str, Sweep] = Field(default_factory=dict)
     gate: Gate
+    registry: Registry
 
     @model_validator(mode="after")
     def _names_are_known(self, info: ValidationInfo) -> "Settings":

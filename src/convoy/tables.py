@@ -114,6 +114,9 @@ def _verdict(outcome: Outcome) -> RenderableType:
         Text.assemble("The gate ", (word, f"bold {style}"), " it:"),
         *(Text(f"  - {reason}") for reason in outcome.reasons),
     ]
+    if outcome.waits:
+        decide = f"convoy promote {outcome.model} {outcome.version} --reason ..."
+        lines.append(Text.assemble("It waits for a person: ", (decide, "bold")))
     return Panel(Group(*lines), expand=False, border_style=style)
 
 

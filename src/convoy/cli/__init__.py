@@ -29,6 +29,7 @@ for command in (
     registered.promote,
     registered.rollback,
     registered.history,
+    registered.verify,
     registered.predict,
     tracing.lineage,
     tracing.reproduce,

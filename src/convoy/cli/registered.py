@@ -1,4 +1,4 @@
-"""`convoy models | promote | rollback | history | predict`: what is registered, and what serves."""
+"""`convoy models | promote | rollback | history | verify | predict`: what is registered."""
 
 import os
 from dataclasses import asdict
@@ -9,7 +9,9 @@ import typer
 
 from convoy.cli import announcing
 from convoy.cli.terminal import Json, Model, client, print_json, project
-from convoy.errors import DataRefused, UsageError
+from convoy.errors import DataRefused, GateRefused, UsageError
+
+Which = Annotated[str, typer.Argument(metavar="MODEL", help="NAME@ALIAS or NAME/VERSION.")]
 
 
 def models(as_json: Json = False) -> None:
@@ -31,16 +33,33 @@ def models(as_json: Json = False) -> None:
 def promote(
     name: Model,
     version: Annotated[str, typer.Argument(help="A version's number, or an alias.")],
-    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "by hand",
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Against the gate's verdict.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a version the champion, by a person's decision."""
+    """Make a version the champion, by a person's decision, as the gate allowed or with --force."""
+    if force and not reason.strip():
+        raise UsageError("--force needs --reason: why the gate was overruled is kept.")
     connected = client()
     announcing.check()
 
-    from convoy import promotion
+    from convoy import approval, gate, promotion, registry
 
-    entry = promotion.promote(connected, name, version, reason)
+    chosen = registry.version(connected, name, version)
+    champion = registry.by_alias(connected, name, registry.CHAMPION)
+    said = reason.strip() or "by hand"
+    if champion is None or champion.version != chosen.version:
+        try:
+            gate.require_permission(chosen, champion)
+        except GateRefused:
+            if not force:
+                raise
+            said = f"forced against the gate's verdict: {said}"
+        registry.verify(chosen, connected.tracking_uri)
+    seen = champion.version if champion else None
+    entry = promotion.promote(connected, name, version, said, seen)
+    if approval.of(chosen):
+        approval.decide(connected, chosen, True, said)
     _moved(asdict(entry), name, as_json)
 
 
@@ -52,10 +71,13 @@ def rollback(
     """Bring back the champion that the present one replaced."""
     connected = client()
 
-    from convoy import promotion
+    from convoy import promotion, registry
+
+    def whole(chosen: registry.Registered) -> None:
+        registry.verify(chosen, connected.tracking_uri)
 
     announcing.check()
-    _moved(asdict(promotion.rollback(connected, name, reason.strip())), name, as_json)
+    _moved(asdict(promotion.rollback(connected, name, reason.strip(), whole)), name, as_json)
 
 
 def history(
@@ -89,14 +111,12 @@ def history(
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="NAME@ALIAS or NAME/VERSION.")],
+    model: Which,
     paths: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
     as_json: Json = False,
 ) -> None:
     """Say what a registered model sees in image files."""
-    name, at, wanted = model.replace("/", "@").partition("@")
-    if not at or not wanted:
-        raise UsageError(f"{model!r} is not NAME@ALIAS or NAME/VERSION, as in digits@champion.")
+    name, wanted = _which(model)
     here, connected = project(), client()
 
     from rich.console import Console
@@ -118,6 +138,32 @@ def predict(
         show_predictions(Console(), found)
     if refused := [prediction for prediction in found if prediction.refused]:
         raise DataRefused(f"{len(refused)} of {len(found)} files were refused, as listed.")
+
+
+def verify(model: Which, as_json: Json = False) -> None:
+    """Hold a version's files to those that were registered, and its scores to the logged ones."""
+    name, wanted = _which(model)
+    here, connected = project(), client()
+
+    from convoy import registry, verification
+
+    found = verification.verify(connected, here, registry.version(connected, name, wanted))
+    if as_json:
+        print_json(asdict(found))
+        return
+    scores = ", ".join(f"{metric} {value:.4f}" for metric, value in found.metrics.items())
+    typer.echo(
+        f"{name} version {found.version} is what was registered: {found.files} files, and on "
+        f"{found.images} test images of version {found.dataset_version[:12]} {scores}, as logged."
+    )
+
+
+def _which(model: str) -> tuple[str, str]:
+    """Return a model's name, and the version or alias that is meant."""
+    name, at, wanted = model.replace("/", "@").partition("@")
+    if not at or not wanted:
+        raise UsageError(f"{model!r} is not NAME@ALIAS or NAME/VERSION, as in digits@champion.")
+    return name, wanted
 
 
 def _moved(entry: dict[str, Any], name: str, as_json: bool) -> None:

@@ -2,9 +2,12 @@
 
 Sources: Wilson, "Probable inference, the law of succession, and statistical inference" (1927), for
 the interval; McNemar, "Note on the sampling error of the difference between correlated proportions"
-(1947), in its exact binomial form, for two networks on the same images.
+(1947), in its exact binomial form, for two networks on the same images; Efron and Tibshirani, "An
+introduction to the bootstrap" (1993), section 13.3, for the interval of a difference; Holm, "A
+simple sequentially rejective multiple test procedure" (1979), for many tests at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb, sqrt
 from statistics import NormalDist
@@ -30,6 +33,11 @@ class Paired:
     """The chance of a lead as large as this or larger, were the two equally good."""
     p_worse: float
     """The chance of a lead as small as this or smaller, were the two equally good."""
+
+    @property
+    def p_different(self) -> float:
+        """The chance of a difference as large as this either way, were the two equally good."""
+        return min(1.0, 2 * min(self.p_better, self.p_worse))
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -68,6 +76,56 @@ def mcnemar(challenger_correct: NDArray[np.bool_], champion_correct: NDArray[np.
         p_better=_at_least(challenger_only, discordant),
         p_worse=_at_least(champion_only, discordant),
     )
+
+
+def paired_differences(
+    challenger_correct: NDArray[np.bool_],
+    champion_correct: NDArray[np.bool_],
+    seed: int,
+    replicates: int = 10_000,
+) -> NDArray[np.float64]:
+    """Return the bootstrap's differences of accuracy (replicates,), the images drawn in pairs.
+
+    Each side is (N,), or (seeds, N) for the trainings of one recipe with several seeds, whose mean
+    it then stands for: `docs/adr/0023-comparing-runs.md` says how seeds count. The work and the
+    memory do not grow with N, since images on which the sides differ alike are drawn together.
+    """
+    sides = np.atleast_2d(challenger_correct), np.atleast_2d(champion_correct)
+    _refuse_unpaired(sides[0][0], sides[1][0])
+    random = np.random.default_rng(seed)
+    # In whole images over both numbers of seeds, so that equal differences are equal exactly.
+    images = len(sides[0]) * len(sides[1]), sides[0].shape[1]
+    lead = sides[0].sum(axis=0) * len(sides[1]) - sides[1].sum(axis=0) * len(sides[0])
+    values, counts = np.unique(lead, return_counts=True)
+    drawn = random.multinomial(images[1], counts / counts.sum(), size=replicates) @ values
+    found: NDArray[np.float64] = drawn / (images[0] * images[1])
+    for side in sides:
+        if len(side) > 1:
+            error = side.mean(axis=1).std(ddof=1) / sqrt(len(side))
+            found += error * random.standard_t(len(side) - 1, size=replicates)
+    return found
+
+
+def paired_interval(
+    differences: NDArray[np.float64], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return where the true difference lies, as (low, high), from the bootstrap's."""
+    low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for being so many, in their order.
+
+    Where all that are at most alpha are taken for differences, the chance that any of these is none
+    is at most alpha, however the tests depend on each other.
+    """
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
 
 
 def _refuse_unpaired(challenger_correct: NDArray[Any], champion_correct: NDArray[Any]) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from convoy.decoding import decode
 from convoy.errors import DataRefused
+from convoy.graph import load_exported
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def predict(model: Path, files: Iterable[Path]) -> list[Prediction]:
     """
     found = next(model.rglob("architecture.json"))
     record = json.loads(found.read_text(encoding="utf-8"))
-    graph = torch.export.load(model / "data" / "model.pt2").module()
+    graph = load_exported(model)
     predictions = []
     for file in files:
         try:

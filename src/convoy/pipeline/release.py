@@ -2,16 +2,18 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from convoy import digests, gate, promotion, registry, tracking
+from convoy import approval, digests, gate, promotion, registry, tracking
 from convoy.datamodule import read_split
 from convoy.errors import ConvoyError
-from convoy.evaluation.significance import mcnemar
+from convoy.evaluation.evidence import Evidence
+from convoy.files import write_json
 from convoy.gate import Verdict
 from convoy.outcome import Outcome
 from convoy.pipeline.session import Session, Training
@@ -24,12 +26,10 @@ class Registration:
     """A registered version and the champion, scored side by side on the same test images."""
 
     version: str
-    accuracy: float
-    """Of the version, loaded back from the registry."""
     champion: str | None
     """The champion's version; the version itself where it serves already."""
-    challenger_correct: list[bool]
-    champion_correct: list[bool]
+    evidence: dict[str, Any] | None
+    """What the gate judges by (`Evidence`); None where the version serves already."""
 
 
 def best(work: Session) -> Training:
@@ -49,6 +49,9 @@ def register(work: Session) -> Registration:
         "record": record_of(work, chosen.architecture),
         "files": work.version.files,
         "tracking_uri": os.environ["MLFLOW_TRACKING_URI"],
+        "alpha": work.plan.settings.gate.alpha,
+        "onnx": work.plan.settings.registry.onnx,
+        "metadata": _metadata(work, chosen),
         "tags": {
             "convoy.architecture": chosen.architecture,
             "convoy.commit": work.stamps.commit,
@@ -66,27 +69,37 @@ def register(work: Session) -> Registration:
     return Registration(**found)
 
 
+def _metadata(work: Session, chosen: Training) -> dict[str, Any]:
+    """Return what the version says of itself beside its tags: recipe, seed, metrics."""
+    metrics = chosen.evaluated["metrics"]
+    per_class = tuple(f"test/{name}/" for name in ("precision", "recall", "f1"))
+    return {
+        "recipe": work.plan.settings.recipe(chosen.architecture).model_dump(mode="json"),
+        "seed": work.plan.settings.run.seed,
+        "metrics": {k: v for k, v in metrics.items() if not k.startswith(per_class)},
+    }
+
+
 def judge(work: Session, registered: Registration) -> Verdict:
     """Let the gate say whether the registered version may serve."""
     report(Step("gate", "running"))
-    if registered.champion == registered.version:
+    if registered.evidence is None:
         return Verdict(True, [f"version {registered.version} is the champion already"])
+    verdict = gate.judge(work.plan.settings.gate, Evidence.from_json(registered.evidence))
     name = work.plan.data.model
     if entry := promotion.rolled_back(work.client, name, registered.version):
         reason = f"version {registered.version} was rolled back on {entry.at} by {entry.by}"
-        return Verdict(False, [f"{reason}: only a person may promote it again"])
-    paired = None
-    if registered.champion is not None:
-        paired = mcnemar(
-            np.array(registered.challenger_correct), np.array(registered.champion_correct)
-        )
-    settings = work.plan.settings.gate
-    return gate.judge(settings, registered.accuracy, registered.champion, paired)
+        return gate.overruled(verdict, f"{reason}: only a person may promote it again")
+    if said := approval.declined(registry.version(work.client, name, registered.version)):
+        reason = f"{said.by} declined version {registered.version} on {said.at} ({said.reason})"
+        return gate.overruled(verdict, f"{reason}: only a person may promote it")
+    return verdict
 
 
 def settle_verdict(work: Session, registered: Registration, verdict: Verdict) -> str:
     """Do what the gate said. Return the version's alias.
 
+    Where `gate.require_approval` is set, what it allowed waits as challenger for a person.
     Raises `ConvoyError` where somebody made another version champion since: the gate has not
     compared with that one.
     """
@@ -99,17 +112,31 @@ def settle_verdict(work: Session, registered: Registration, verdict: Verdict) ->
             f"{registered.champion}: run again to compare it with that one."
         )
     if present != number:
-        gate.keep_verdict(work.client, name, number, verdict)
+        _keep(work, number, verdict)
+        if verdict.allowed and work.plan.settings.gate.require_approval:
+            approval.ask(work.client, registry.version(work.client, name, number), work.flow_run)
+            promotion.keep_challenger(work.client, name, number)
+            report(Step("gate", "done", f"allowed, and waits for a person: {verdict.sentence}"))
+            return registry.CHALLENGER
         if verdict.allowed:
             reason = f"the gate allowed it: {'; '.join(verdict.reasons)}"
-            promotion.promote(work.client, name, number, reason)
+            promotion.promote(work.client, name, number, reason, registered.champion)
         else:
             promotion.keep_challenger(work.client, name, number)
     else:
         promotion.settle(work.client, name)  # a retry may find its own move half recorded
     word = "allowed" if verdict.allowed else "refused"
-    report(Step("gate", "done", f"{word}: {'; '.join(verdict.reasons)}"))
+    report(Step("gate", "done", f"{word}: {verdict.sentence or '; '.join(verdict.reasons)}"))
     return registry.CHAMPION if verdict.allowed else registry.CHALLENGER
+
+
+def _keep(work: Session, number: str, verdict: Verdict) -> None:
+    """Keep the verdict with the version, and with the pipeline's run."""
+    gate.keep_verdict(work.client, work.plan.data.model, number, verdict)
+    if work.run_id:
+        file = work.project.scratch / "verdict.json"
+        write_json(file, {"version": number, **asdict(verdict)})
+        tracking.log_file(work.client, work.run_id, file)
 
 
 def finish(work: Session, registered: Registration, verdict: Verdict, alias: str) -> Outcome:
@@ -123,6 +150,8 @@ def finish(work: Session, registered: Registration, verdict: Verdict, alias: str
         champion=champion.version if champion else None,
         allowed=verdict.allowed,
         reasons=verdict.reasons,
+        sentence=verdict.sentence,
+        waits=verdict.allowed and alias == registry.CHALLENGER,
         seconds=time.monotonic() - work.began,
         fit_seconds=work.fit_seconds,
         samples=str(_write_samples(work)),

@@ -35,10 +35,12 @@ def uri(
             yield address
 
 
-def promoter(uri: str, place: int, barrier: Barrier, results: "Queue[tuple[int, str]]") -> None:
+def promoter(
+    uri: str, place: int, rounds: int, barrier: Barrier, results: "Queue[tuple[int, str]]"
+) -> None:
     """Promote the version of one's own in each round, against the champion of its beginning."""
     client = Client(uri)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         barrier.wait(600)
         seen = registry.by_alias(client, "signs", "champion")
         before = seen.version if seen else None
@@ -63,7 +65,7 @@ def test_of_eight_that_promote_at_once_one_wins_and_the_others_are_told(uri: str
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(PROCESSES + 1), context.Queue()
     processes = [
-        context.Process(target=promoter, args=(uri, place, barrier, results), daemon=True)
+        context.Process(target=promoter, args=(uri, place, ROUNDS, barrier, results), daemon=True)
         for place in range(PROCESSES)
     ]
     for process in processes:

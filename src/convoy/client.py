@@ -80,12 +80,14 @@ def once(
     patience = client.patience if isinstance(client, Client) else 0.0
     deadline = time.monotonic() + patience
     pause = pauses()
+    quicker = 0
     while not (found := read()):
         try:
             create()
         except MlflowException as error:
             # Of a name that only one may have: somebody was quicker, and is read next.
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            quicker += 1
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or quicker > 3:
                 raise
         except Unanswered:
             wait = next(pause)

@@ -33,7 +33,7 @@ def embedded(project: Project) -> dict[str, str]:
         "MLFLOW_MODEL_CATALOG_URI": "",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
         "CONVOY_PREFECT_PORT": "4200",
         "CONVOY_MLFLOW_PORT": "5000",
         "DO_NOT_TRACK": "true",

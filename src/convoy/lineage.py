@@ -157,7 +157,7 @@ def _chain(
     **more: Any,
 ) -> Chain:
     tags = run.data.tags
-    inputs = run.inputs.dataset_inputs
+    inputs = run.inputs.dataset_inputs if run.inputs else []
     return Chain(
         run.info.run_id,
         tracking.run_name(run),

@@ -84,7 +84,7 @@ def reproduce(
         folder = place.state / "runs" / "again"
         folder.mkdir(parents=True)
         recipe = recipe_of(run)
-        spec = {
+        spec: dict[str, Any] = {
             "architecture": run.data.params["architecture"],
             "recipe": recipe,
             "seed": int(run.data.params["seed"]),
@@ -214,10 +214,12 @@ def _program(place: Project, program: tuple[str, str], spec: dict[str, Any]) -> 
     """
     file = place.scratch / "spec.json"
     write_json(file, spec)
+    path = f"{place.root / 'src'}{os.pathsep}{place.root}"
     environ = {
         **cores.told(cores.available()),
         **os.environ,
-        "PYTHONPATH": f"{place.root / 'src'}:{place.root}",
+        "PYTHONPATH": path,
+        "TMPDIR": str(place.scratch),
     }
     done = subprocess.run(
         [sys.executable, *program, str(file)],

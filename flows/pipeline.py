@@ -15,6 +15,7 @@ from convoy.pipeline.training import trained
 from convoy.plan import make_plan
 from convoy.project import Project
 from flows import crashed
+from flows.approval import decide
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.promote import gate, promote, register
@@ -39,7 +40,7 @@ def pipeline(
     """
     plan = make_plan(Project.find(), dataset, architectures or (), overrides or (), strict)
     if kept := outcome.unchanged(plan):
-        return kept.model_dump()
+        return decide(plan, kept).model_dump()
     try:
         with Session(plan, str(flow_run.id)) as work:
             _train_each(work)
@@ -50,7 +51,7 @@ def pipeline(
     except STOPS as stop:
         return cancelled(stop)
     outcome.keep(plan, result)
-    return result.model_dump()
+    return decide(plan, result).model_dump()
 
 
 @flow(name="training")

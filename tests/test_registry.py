@@ -1,6 +1,5 @@
 """Registered files are verified before anything loads; names that do not exist are answered."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,15 +8,12 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
-from convoy import registry, store
-from convoy.architectures import build
+from convoy import registry
 from convoy.errors import NotReproducible, ParityFailed, UsageError
-from convoy.evaluation import program as evaluation
 from convoy.project import Project
 from convoy.registration import main as register
+from tests.registrations import Spec, registered_once
 from tests.stores import new_store
-
-Spec = dict[str, object]
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,36 +27,8 @@ def registered(
     tiny: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Project, MlflowClient, Spec]]:
     """A network fresh from its initialisation, registered as Convoy registers trained ones."""
-    from safetensors.torch import save_file
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        root = tmp_path_factory.mktemp("registered")
-        project, client = new_store(root, tmp_path_factory, patch)
-        manifest = json.loads(Path(tiny["manifest.json"]).read_bytes())
-        names = ("classes", "channels", "image_size", "mean", "std")
-        record = {"architecture": "mlp", **{name: manifest[name] for name in names}}
-        network = build("mlp", num_classes=10, in_channels=1, image_size=8)
-        folder = project.runs / "training"
-        folder.mkdir()
-        save_file(network.state_dict(), folder / "model.safetensors")
-        scored = {"folder": str(folder), "record": record, "files": tiny, "key": "k"}
-        evaluation.main(scored, lambda event: None)
-        experiment = store.experiment(client, project, "digits")
-        spec: Spec = {
-            "name": "digits",
-            "key": "first",
-            "run_id": client.create_run(experiment).info.run_id,
-            "folder": str(folder),
-            "record": record,
-            "files": tiny,
-            "tracking_uri": client.tracking_uri,
-            "tags": {"convoy.architecture": "mlp", "convoy.dataset_version": "tiny"},
-            "alpha": 0.05,
-            "onnx": True,
-        }
-        register(spec, lambda event: None)
-        yield project, client, spec
+        yield registered_once(tmp_path_factory.mktemp("registered"), tiny, tmp_path_factory, patch)
 
 
 @pytest.fixture

@@ -69,7 +69,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (b"run: [", r"params.yaml, line 2: not valid YAML"),
         (b"\xff\xfe\xfa", r"params.yaml: not valid YAML"),
         (b"run: 2020-13-45", r"params.yaml: not valid YAML \(month must be in 1..12\)"),
-        (b"", r"expected sections \(run, schedule, datasets, checks, recipes, sweeps, gate\)"),
+        (
+            b"",
+            r"expected sections \(run, schedule, datasets, .*, sweeps, gate, registry\)",
+        ),
         (b"- run", r"params.yaml: expected sections"),
         (b"{}", r"params.yaml: 'run' is missing"),
     ],
@@ -150,6 +153,7 @@ def test_each_value_has_its_home_in_the_file_and_no_default(
         "checks": values["checks"],
         "recipes.default": values["recipes"]["default"],
         "gate": values["gate"],
+        "registry": values["registry"],
     }
     for path, section in sections.items():
         for key in set(section) - {"augment"}:  # which is off where it is absent

@@ -24,11 +24,15 @@ class Approval:
     """UTC, ISO 8601."""
     by: str = ""
     reason: str = ""
+    asked_by: str = ""
+    """The flow run that asked."""
 
 
-def ask(client: MlflowClient, name: str, number: str) -> None:
-    """Have a version wait for a person."""
-    _keep(client, name, number, Approval("waiting", _now()))
+def ask(client: MlflowClient, chosen: Registered, flow_run: str) -> None:
+    """Have a version wait for a person, unless it waits already."""
+    said = of(chosen)
+    if said is None or said.state != "waiting":
+        _keep(client, chosen, Approval("waiting", _now(), asked_by=flow_run))
 
 
 def decide(
@@ -37,7 +41,7 @@ def decide(
     """Keep what a person decided of a version. It moves no alias."""
     state: Literal["approved", "declined"] = "approved" if approved else "declined"
     said = Approval(state, _now(), by or getuser(), reason)
-    _keep(client, chosen.name, chosen.version, said)
+    _keep(client, chosen, said)
     return said
 
 
@@ -53,8 +57,9 @@ def declined(chosen: Registered) -> Approval | None:
     return said if said and said.state == "declined" else None
 
 
-def _keep(client: MlflowClient, name: str, number: str, said: Approval) -> None:
-    client.set_model_version_tag(name, number, APPROVAL, json.dumps(asdict(said)))
+def _keep(client: MlflowClient, chosen: Registered, said: Approval) -> None:
+    told = json.dumps(asdict(said))
+    client.set_model_version_tag(chosen.name, chosen.version, APPROVAL, told)
 
 
 def _now() -> str:

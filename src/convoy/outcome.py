@@ -105,7 +105,8 @@ def unchanged(plan: Plan) -> Outcome | None:
     flags = [] if committed else [versions.UNCOMMITTED]
     if flags and plan.strict:
         return None
-    return outcome.model_copy(update={"champion": champion, "flags": flags})
+    waits = outcome.waits and champion != outcome.version
+    return outcome.model_copy(update={"champion": champion, "flags": flags, "waits": waits})
 
 
 def is_stale(plan: Plan) -> bool:

@@ -67,7 +67,9 @@ def test_the_first_run_registers_version_1_as_champion(first: Chapter) -> None:
     assert (found["version"], found["alias"], found["champion"]) == ("1", "champion", "1")
     assert found["allowed"] and not found["unchanged"]
     assert "no champion yet" in found["reasons"]
-    assert len(found["reasons"]) == 2
+    assert found["sentence"].startswith("Version 1 may serve: it is right on ")
+    kept_verdict = artifact(client_of(first.root).get_run(found["run_id"]), "verdict.json")
+    assert json.loads(kept_verdict.read_text())["sentence"] == found["sentence"]
 
 
 def test_the_first_run_shows_each_step_as_timestamped_lines_and_nothing_else(
@@ -209,6 +211,10 @@ def test_the_registered_model_says_what_it_takes_and_gives(first: Chapter) -> No
     assert info.saved_input_example_info is not None
     assert info.metadata is not None
     assert info.metadata["classes"] == [str(digit) for digit in range(10)]
+    assert info.metadata["recipe"]["epochs"] == 4
+    logged = client.get_run(str(client.get_model_version("digits", "1").run_id)).data.metrics
+    for name in ("test/accuracy", "test/accuracy_low", "test/accuracy_high"):
+        assert info.metadata["metrics"][name] == logged[name]
     tags = client.get_model_version("digits", "1").tags
     assert tags["convoy.dataset_version"] == first.done.json()["dataset_version"]
     assert tags["convoy.commit"] == git(first.root, "rev-parse", "HEAD")
@@ -218,6 +224,7 @@ def test_nothing_that_is_registered_can_unpickle(first: Chapter) -> None:
     client = client_of(first.root)
     files = json.loads(client.get_model_version("digits", "1").tags["convoy.manifest"])
     assert "data/model.pt2" in files and "extra_files/model.safetensors" in files
+    assert "manifest.json" in files
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".pth", ".pt"))]
     kept_files = [path for path in (first.root / ".convoy/artifacts").rglob("*") if path.is_file()]
     assert not [path for path in kept_files if path.suffix in (".pkl", ".pickle", ".pth", ".pt")]
@@ -288,13 +295,16 @@ def test_a_worse_model_is_refused_with_reasons_and_the_champion_stays(
     found = refused.done.json()
     assert refused.done.code == 5
     assert not found["allowed"] and found["alias"] == "challenger"
-    assert len(found["reasons"]) == 3
-    assert "floor" in found["reasons"][0]
-    assert f"champion version {found['champion']}" in found["reasons"][1]
+    assert "test accuracy" in found["reasons"][0] and "floor" in found["reasons"][0]
+    assert any(f"champion version {found['champion']}" in reason for reason in found["reasons"])
+    assert found["reasons"][-1].startswith("neither better (")
     assert found["champion"] == recoded.done.json()["champion"]
     challenger = client_of(refused.root).get_model_version("digits", found["version"])
     verdict = json.loads(challenger.tags["convoy.verdict"])
-    assert verdict == {"allowed": False, "reasons": found["reasons"]}
+    assert (verdict["allowed"], verdict["reasons"]) == (False, found["reasons"])
+    evidence = verdict["numbers"]["evidence"]
+    assert evidence["against"]["champion"]["version"] == found["champion"]
+    assert evidence["dataset_version"] == found["dataset_version"]
     assert "challenger" in challenger.aliases
 
 

@@ -115,7 +115,7 @@ def settle_verdict(work: Session, registered: Registration, verdict: Verdict) ->
     if present != number:
         _keep(work, number, verdict)
         if verdict.allowed and work.plan.settings.gate.require_approval:
-            approval.ask(work.client, name, number)
+            approval.ask(work.client, registry.version(work.client, name, number), work.flow_run)
             promotion.keep_challenger(work.client, name, number)
             report(Step("gate", "done", f"allowed, and waits for a person: {verdict.sentence}"))
             return registry.CHALLENGER

@@ -24,6 +24,7 @@ def registered_once(
 ) -> tuple[Project, MlflowClient, Spec]:
     """Return a project at `root` whose store holds version 1 of `digits`, with its ONNX form."""
     patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    root.mkdir(exist_ok=True)
     project, client = new_store(root, factory, patch)
     spec = trained(project, client, files, 0)
     register(spec, lambda event: None)

@@ -10,8 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.export.passes import move_to_device_pass
 
+from convoy import onnx_form
 from convoy.architectures import build
 from convoy.decoding import COUNT, Channels
+from convoy.evaluation.parity import require_parity
 from convoy.graph import ArchitectureRecord, Graph, load_graph, probabilities
 from convoy.preprocessing import Preprocessing, resize
 
@@ -173,3 +175,22 @@ def test_every_family_comes_back_from_its_exported_file(name: str, side: int) ->
     found = exported(graph, raw(2, side, side)).module()(images)
     with torch.no_grad():
         torch.testing.assert_close(found, graph(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+# What ONNX's exporter says of its own use of PyTorch's trees.
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(("name", "channels"), [("lenet5", "gray"), ("resnet20", "hsv")])
+def test_the_onnx_form_takes_any_number_and_size_of_images(
+    name: str, channels: Channels, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    record = _record(channels)
+    network = build(name, num_classes=3, in_channels=COUNT[channels], image_size=32).eval()
+    graph = Graph(Preprocessing(32, channels, record.mean, record.std), network).eval()
+    onnx_form.export(graph, raw(2, 32, 32, channels), tmp_path / "model.onnx")
+    with torch.no_grad():
+        for count, height, width in ((1, 32, 32), (3, 100, 37), (2, 5, 300)):
+            images = raw(count, height, width, channels)
+            found = onnx_form.score(tmp_path / "model.onnx", images)
+            require_parity("the ONNX form", found, graph(images).numpy())

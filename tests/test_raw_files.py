@@ -108,6 +108,7 @@ def test_a_hundred_files_of_mixed_sizes_and_formats_answer_as_their_prepared_for
     write(place.photos, source())
     place.ingest(checks=LENIENT)
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    (tmp_path / "project").mkdir()
     project, client = new_store(tmp_path / "project", tmp_path_factory, monkeypatch)
     spec = trained(project, client, place.files, 0)
     register(spec, lambda event: None)

@@ -1,19 +1,29 @@
 """Registered files are verified before anything loads; names that do not exist are answered."""
 
+import json
 import shutil
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
 from convoy import registry
+from convoy.datamodule import read_split
 from convoy.errors import NotReproducible, ParityFailed, UsageError
+from convoy.evaluation.evidence import Evidence
 from convoy.project import Project
 from convoy.registration import main as register
-from tests.registrations import Spec, registered_once
+from tests.registrations import Spec, registered_once, trained
 from tests.stores import new_store
+from tests.terminal import environment
 
 pytestmark = [
     pytest.mark.slow,
@@ -102,9 +112,72 @@ def test_whole_files_come_back_as_they_were_registered(
     chosen = registry.version(client, "digits", "1")
     there = registry.download(chosen, tmp_path / "there", client.tracking_uri)
     weights = there / "extra_files" / "model.safetensors"
-    trained = project.runs / "training" / "model.safetensors"
-    assert weights.read_bytes() == trained.read_bytes()
+    before = project.runs / "training 0" / "model.safetensors"
+    assert weights.read_bytes() == before.read_bytes()
     assert (there / "data" / "model.pt2").is_file()
+
+
+def test_the_manifest_tells_every_file_and_whose_they_are(
+    registered: tuple[Project, MlflowClient, Spec], tmp_path: Path
+) -> None:
+    _, client, spec = registered
+    chosen = registry.version(client, "digits", "1")
+    there = registry.download(chosen, tmp_path / "there", client.tracking_uri)
+    manifest = json.loads((there / registry.MANIFEST_FILE).read_text())
+    assert (manifest["run_id"], manifest["key"]) == (spec["run_id"], spec["key"])
+    told = json.loads(chosen.tags[registry.MANIFEST])
+    assert told.items() > manifest["files"].items()
+    assert told.keys() - manifest["files"].keys() == {registry.MANIFEST_FILE}
+    forms = {"model.safetensors", "architecture.json", "seen_images.npy", "model.onnx"}
+    assert {Path(name).name for name in told if name.startswith("extra_files/")} == forms
+
+
+@pytest.fixture
+def second(
+    registered: tuple[Project, MlflowClient, Spec], tiny: dict[str, str]
+) -> Iterator[registry.Registered]:
+    """Another network's version."""
+    project, client, _ = registered
+    spec = {**trained(project, client, tiny, 1), "onnx": False}
+    found = register(spec, lambda event: None)
+    yield registry.version(client, "digits", str(found["version"]))
+    client.delete_model_version("digits", str(found["version"]))
+    shutil.rmtree(spec["folder"])
+
+
+def test_another_versions_files_are_refused_even_with_their_own_manifest(
+    registered: tuple[Project, MlflowClient, Spec],
+    second: registry.Registered,
+    files: Path,
+    tmp_path: Path,
+) -> None:
+    _, client, spec = registered
+    uri = f"models:/digits/{second.version}"
+    place = Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
+    shutil.rmtree(place)
+    shutil.copytree(files, place)
+    with pytest.raises(NotReproducible, match="MLmodel is not the file that was registered"):
+        registry.verify(second, client.tracking_uri)
+    # The older manifest replayed too, as somebody may who can write tags.
+    older = registry.version(client, "digits", "1").tags[registry.MANIFEST]
+    client.set_model_version_tag("digits", second.version, registry.MANIFEST, older)
+    replayed = registry.version(client, "digits", second.version)
+    with pytest.raises(NotReproducible, match=f"another version's, of the run {spec['run_id']}"):
+        registry.verify(replayed, client.tracking_uri)
+
+
+def test_a_version_that_is_still_being_written_is_not_served(
+    registered: tuple[Project, MlflowClient, Spec], tmp_path: Path
+) -> None:
+    project, client, _ = registered
+    with closing(sqlite3.connect(project.database)) as database:
+        database.execute("update model_versions set status = 'PENDING_REGISTRATION'")
+        database.commit()
+        chosen = registry.version(client, "digits", "1")
+        database.execute("update model_versions set status = 'READY'")
+        database.commit()
+    with pytest.raises(NotReproducible, match="digits version 1 is still being written"):
+        registry.download(chosen, tmp_path / "there", client.tracking_uri)
 
 
 def test_the_same_network_is_registered_once(
@@ -112,24 +185,134 @@ def test_the_same_network_is_registered_once(
 ) -> None:
     _, client, spec = registered
     again = register(spec, lambda event: None)
-    assert again["version"] == "1"
+    assert again["version"] == "1" and again["champion"] is None
+    assert again["evidence"]["images"] == len(read_split(spec["files"], "test")[1])
     assert [v.version for v in registry.versions(client, "digits")] == ["1"]
+
+
+def test_a_version_that_a_lost_reply_made_twice_is_there_once(
+    registered: tuple[Project, MlflowClient, Spec],
+    tiny: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project, client, _ = registered
+    create = MlflowClient.create_model_version
+
+    def twice(self: MlflowClient, *arguments: Any, **more: Any) -> Any:
+        create(self, *arguments, **more)  # the one whose reply was lost
+        return create(self, *arguments, **more)
+
+    spec = {**trained(project, client, tiny, 2), "onnx": False}
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_model_version", twice)
+        found = register(spec, lambda event: None)
+    there = registry.versions(client, "digits")
+    assert [v.version for v in there if v.tags["convoy.key"] == spec["key"]] == [found["version"]]
+    client.delete_model_version("digits", found["version"])
+
+
+def test_champion_and_challenger_are_judged_on_the_same_images(
+    registered: tuple[Project, MlflowClient, Spec], second: registry.Registered
+) -> None:
+    project, client, spec = registered
+    client.set_registered_model_alias("digits", "champion", "1")
+    again = {**spec, "key": second.tags["convoy.key"], "folder": str(project.runs / "training 1")}
+    found = register(again, lambda event: None)
+    client.delete_registered_model_alias("digits", "champion")
+    assert (found["version"], found["champion"]) == (second.version, "1")
+    evidence = Evidence.from_json(found["evidence"])
+    assert evidence.against is not None
+    assert evidence.against.left_out == 0, "both were made from the same dataset version"
+    images, labels = read_split(spec["files"], "test")
+    answers = np.load(project.runs / "training 0" / "predictions.npz")["probabilities"]
+    assert evidence.images == len(images)
+    right = (answers.argmax(axis=1) == labels.numpy()).mean()
+    assert evidence.against.champion.accuracy == pytest.approx(right)
 
 
 def test_a_version_that_scores_otherwise_than_what_was_evaluated_is_refused(
     registered: tuple[Project, MlflowClient, Spec],
 ) -> None:
-    import numpy as np
+    _, _, spec = registered
+    words = r"digits version 1 gives probabilities up to"
+    with other_answers(Path(spec["folder"])), pytest.raises(ParityFailed, match=words):
+        register(spec, lambda event: None)
 
-    project, _, spec = registered
-    kept = project.runs / "training" / "predictions.npz"
+
+def test_a_graph_that_answers_otherwise_than_the_network_is_not_registered(
+    registered: tuple[Project, MlflowClient, Spec], tiny: dict[str, str]
+) -> None:
+    project, client, _ = registered
+    spec = {**trained(project, client, tiny, 3), "onnx": False}
+    before = [v.version for v in registry.versions(client, "digits")]
+    words = "the exported graph of mlp gives probabilities"
+    with (
+        other_answers(Path(spec["folder"])),
+        pytest.raises(ParityFailed, match=words) as caught,
+    ):
+        register(spec, lambda event: None)
+    assert caught.value.exit_code == 6
+    assert [v.version for v in registry.versions(client, "digits")] == before
+    assert registry.by_key(client, "digits", spec["key"]) is None
+    experiment = client.get_run(spec["run_id"]).info.experiment_id
+    made = client.search_logged_models([experiment])
+    assert not [model for model in made if model.source_run_id == spec["run_id"]]
+
+
+@contextmanager
+def other_answers(folder: Path) -> Iterator[None]:
+    """As if the network had answered otherwise when it was evaluated."""
+    kept = folder / "predictions.npz"
     before = kept.read_bytes()
     with np.load(kept) as found:
         probabilities, labels = found["probabilities"], found["labels"]
     np.savez(kept, probabilities=probabilities[::-1], labels=labels)
-    with pytest.raises(ParityFailed, match=r"digits version 1 gives probabilities up to .* away"):
-        register(spec, lambda event: None)
-    kept.write_bytes(before)
+    try:
+        yield
+    finally:
+        kept.write_bytes(before)
+
+
+# Registers in a place whose temporary folder is a disk of two megabytes.
+SMALL_DISK = """
+import json, sys, tempfile
+from convoy.errors import ConvoyError
+from convoy.registration import main
+tempfile.tempdir = sys.argv[1]
+try:
+    main(json.loads(sys.argv[2]), print)
+except ConvoyError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0,
+    reason="a small disk is mounted in a namespace of its own, which this user may not make",
+)
+def test_a_full_disk_while_exporting_leaves_the_registry_as_it_was(
+    registered: tuple[Project, MlflowClient, Spec],
+    tiny: dict[str, str],
+    tmp_path: Path,
+    repository: Path,
+) -> None:
+    project, client, _ = registered
+    spec = {**trained(project, client, tiny, 4), "onnx": False}
+    before = [v.version for v in registry.versions(client, "digits")]
+    mounted = f'mount -t tmpfs -o size=2m none "{tmp_path}" && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", mounted, "sh", sys.executable, "-c", SMALL_DISK]
+    more = {"MLFLOW_LOGGING_LEVEL": "ERROR", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+    done = subprocess.run(
+        [*command, str(tmp_path), json.dumps(spec)],
+        env=environment(repository, more),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.stdout.startswith(f"ConvoyError the disk of {tmp_path}"), done.stderr[-2000:]
+    assert "is full: the model was not exported and nothing was registered" in done.stdout
+    assert [v.version for v in registry.versions(client, "digits")] == before
 
 
 def test_unknown_names_are_answered_with_the_nearest(

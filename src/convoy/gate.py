@@ -6,7 +6,7 @@ follows from, and one sentence for people.
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mlflow import MlflowClient
@@ -55,6 +55,12 @@ def judge(gate: Gate, evidence: Evidence) -> Verdict:
         sentence=_refusal(evidence, failed) if failed else _permission(gate, evidence),
         numbers={"evidence": evidence.to_json(), "gate": gate.model_dump()},
     )
+
+
+def overruled(verdict: Verdict, reason: str) -> Verdict:
+    """Return a verdict as a person's earlier no makes it, whatever the numbers say now."""
+    sentence = f"{reason[:1].upper()}{reason[1:]}."
+    return replace(verdict, allowed=False, reasons=[reason], sentence=sentence)
 
 
 def _alone(gate: Gate, scores: Scores) -> Iterator[Check]:

@@ -68,7 +68,7 @@ def _evidence(
 ) -> Evidence:
     dataset_version, alpha = spec["tags"]["convoy.dataset_version"], spec["alpha"]
     if champion is None:
-        return collect(dataset_version, images, labels, challenger)
+        return collect(dataset_version, images, labels, alpha, challenger)
     files = download(champion, folder, client.tracking_uri)
     takes = _record(files)["channels"]
     if takes != spec["record"]["channels"]:
@@ -76,7 +76,7 @@ def _evidence(
             f"champion version {champion.version} takes {takes} images and the test split holds "
             f"{spec['record']['channels']}: only a person can say which of the two should serve"
         )
-        return collect(dataset_version, images, labels, challenger, incomparable=reason)
+        return collect(dataset_version, images, labels, alpha, challenger, incomparable=reason)
     same = champion.tags.get("convoy.dataset_version") == dataset_version
     seen = np.zeros(len(labels), np.bool_)  # within one version no image is in two splits
     found = None if same else seen_images.seen(_beside(files, seen_images.NAME), spec["files"])
@@ -84,10 +84,10 @@ def _evidence(
         dataset_version,
         images,
         labels,
+        alpha,
         challenger,
         _loaded(champion, files, images),
         seen if same else found,
-        alpha,
     )
 
 

@@ -94,4 +94,4 @@ def test_the_gate_is_overruled_only_by_force_and_with_a_reason(mine: Path) -> No
     refused(convoy(mine, "promote", "digits", "1", "--force"), 2, "--force needs --reason")
     done = convoy(mine, "promote", "digits", "1", "--force", "--reason", "we need it", "--json")
     assert done.code == 0, done.err
-    assert done.json()["reason"].startswith("we need it (forced: the gate refused digits version 1")
+    assert done.json()["reason"] == "forced against the gate's verdict: we need it"

@@ -45,7 +45,7 @@ RIGHT = ["cat"] * 4 + ["dog"] * 4
 
 
 def test_one_alone_is_scored_by_itself() -> None:
-    found = collect("v", IMAGES, LABELS, contestant("1", [*RIGHT[:-1], "cat"]))
+    found = collect("v", IMAGES, LABELS, 0.05, contestant("1", [*RIGHT[:-1], "cat"]))
     assert (found.images, found.support) == (8, {"cat": 4, "dog": 4})
     assert found.challenger.accuracy == 7 / 8
     assert found.challenger.recall == {"cat": 1.0, "dog": 0.75}
@@ -58,6 +58,7 @@ def test_two_are_paired_image_by_image() -> None:
         "v",
         IMAGES,
         LABELS,
+        0.05,
         contestant("2", ["dog", *RIGHT[1:]]),
         contestant("1", [*RIGHT[:5], "cat", "cat", "cat"]),
         np.zeros(8, np.bool_),
@@ -76,6 +77,7 @@ def test_the_champions_classes_count_by_name_in_another_order_and_number() -> No
         "v",
         IMAGES,
         LABELS,
+        0.05,
         contestant("2", RIGHT),
         contestant("1", ["cat", "owl", "cat", "cat", *RIGHT[4:]], ("owl", "dog", "cat")),
         np.zeros(8, np.bool_),
@@ -91,6 +93,7 @@ def test_a_class_that_the_champion_does_not_know_is_always_wrong_for_it() -> Non
         "v",
         IMAGES,
         LABELS,
+        0.05,
         contestant("2", RIGHT),
         contestant("1", ["cat"] * 8, ("cat",)),
         np.zeros(8, np.bool_),
@@ -104,6 +107,7 @@ def test_images_that_the_champion_has_seen_are_left_out_for_both() -> None:
         "v",
         IMAGES,
         LABELS,
+        0.05,
         contestant("2", ["dog", *RIGHT[1:]]),
         contestant("1", RIGHT),
         seen,
@@ -115,14 +119,20 @@ def test_images_that_the_champion_has_seen_are_left_out_for_both() -> None:
 
 def test_a_champion_that_has_seen_every_image_cannot_be_compared_with() -> None:
     found = collect(
-        "v", IMAGES, LABELS, contestant("2", RIGHT), contestant("1", RIGHT), np.ones(8, np.bool_)
+        "v",
+        IMAGES,
+        LABELS,
+        0.05,
+        contestant("2", RIGHT),
+        contestant("1", RIGHT),
+        np.ones(8, np.bool_),
     )
     assert found.against is None
     assert found.incomparable == "champion version 1 trained on each of the 8 images"
 
 
 def test_where_nobody_knows_what_was_seen_all_images_count_and_it_is_told() -> None:
-    found = collect("v", IMAGES, LABELS, contestant("2", RIGHT), contestant("1", RIGHT), None)
+    found = collect("v", IMAGES, LABELS, 0.05, contestant("2", RIGHT), contestant("1", RIGHT), None)
     assert found.images == 8
     assert found.against and found.against.left_out is None
 
@@ -132,6 +142,7 @@ def test_the_one_that_computes_more_takes_more_time() -> None:
         "v",
         IMAGES,
         LABELS,
+        0.05,
         contestant("2", RIGHT, work=4),
         contestant("1", RIGHT, work=900),
         np.zeros(8, np.bool_),
@@ -146,9 +157,7 @@ def test_a_surer_bound_is_a_lower_one() -> None:
     champion = contestant("1", [*RIGHT[:6], "cat", "cat"])
     bounds = []
     for alpha in (0.2, 0.05):
-        found = collect(
-            "v", IMAGES, LABELS, challenger, champion, np.zeros(8, np.bool_), alpha=alpha
-        )
+        found = collect("v", IMAGES, LABELS, alpha, challenger, champion, np.zeros(8, np.bool_))
         assert found.against
         bounds.append(found.against.gain_low)
     assert bounds[1] <= bounds[0] <= 1 / 8

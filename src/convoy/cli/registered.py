@@ -49,10 +49,10 @@ def promote(
     if champion is None or champion.version != chosen.version:
         try:
             gate.require_permission(chosen, champion)
-        except GateRefused as refusal:
+        except GateRefused:
             if not force:
                 raise
-            said = f"{said} (forced: {str(refusal).partition(': ')[0]})"
+            said = f"forced against the gate's verdict: {said}"
         registry.verify(chosen, connected.tracking_uri)
     entry = promotion.promote(connected, name, version, said)
     if approval.of(chosen):

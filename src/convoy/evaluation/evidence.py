@@ -96,16 +96,17 @@ def collect(
     dataset_version: str,
     images: Tensor,
     labels: Tensor,
+    alpha: float,
     challenger: Contestant,
     champion: Contestant | None = None,
     seen: NDArray[np.bool_] | None = None,
-    alpha: float = 0.05,
     incomparable: str | None = None,
 ) -> Evidence:
     """Return what is known of one or two versions on test images (N, H, W, C) uint8.
 
     `labels` (N,) are positions among the challenger's classes; the champion's are taken by their
-    names. `seen` (N,) tells which images the champion trained on, None where nobody knows.
+    names. `seen` (N,) tells which images the champion trained on, None where nobody knows. `alpha`
+    is how often the bound of the gain may be wrong.
     """
     if champion is not None and seen is not None and seen.all():
         reason = f"champion version {champion.version} trained on each of the {len(labels)} images"

@@ -86,15 +86,15 @@ def judge(work: Session, registered: Registration) -> Verdict:
     report(Step("gate", "running"))
     if registered.evidence is None:
         return Verdict(True, [f"version {registered.version} is the champion already"])
+    verdict = gate.judge(work.plan.settings.gate, Evidence.from_json(registered.evidence))
     name = work.plan.data.model
     if entry := promotion.rolled_back(work.client, name, registered.version):
         reason = f"version {registered.version} was rolled back on {entry.at} by {entry.by}"
-        return Verdict(False, [f"{reason}: only a person may promote it again"])
-    chosen = registry.version(work.client, name, registered.version)
-    if said := approval.declined(chosen):
+        return gate.overruled(verdict, f"{reason}: only a person may promote it again")
+    if said := approval.declined(registry.version(work.client, name, registered.version)):
         reason = f"{said.by} declined version {registered.version} on {said.at} ({said.reason})"
-        return Verdict(False, [f"{reason}: only a person may promote it"])
-    return gate.judge(work.plan.settings.gate, Evidence.from_json(registered.evidence))
+        return gate.overruled(verdict, f"{reason}: only a person may promote it")
+    return verdict
 
 
 def settle_verdict(work: Session, registered: Registration, verdict: Verdict) -> str:

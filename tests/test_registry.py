@@ -7,10 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -19,6 +19,7 @@ from convoy import registry
 from convoy.datamodule import read_split
 from convoy.errors import NotReproducible, ParityFailed, UsageError
 from convoy.evaluation.evidence import Evidence
+from convoy.evaluation.predictions import FILE, Predictions
 from convoy.project import Project
 from convoy.registration import main as register
 from tests.registrations import Spec, registered_once, trained
@@ -223,11 +224,10 @@ def test_champion_and_challenger_are_judged_on_the_same_images(
     evidence = Evidence.from_json(found["evidence"])
     assert evidence.against is not None
     assert evidence.against.left_out == 0, "both were made from the same dataset version"
-    images, labels = read_split(spec["files"], "test")
-    answers = np.load(project.runs / "training 0" / "predictions.npz")["probabilities"]
+    images, _ = read_split(spec["files"], "test")
     assert evidence.images == len(images)
-    right = (answers.argmax(axis=1) == labels.numpy()).mean()
-    assert evidence.against.champion.accuracy == pytest.approx(right)
+    answers = Predictions.load(project.runs / "training 0" / FILE).test
+    assert evidence.against.champion.accuracy == pytest.approx(answers.correct.mean())
 
 
 def test_a_version_that_scores_otherwise_than_what_was_evaluated_is_refused(
@@ -262,15 +262,14 @@ def test_a_graph_that_answers_otherwise_than_the_network_is_not_registered(
 @contextmanager
 def other_answers(folder: Path) -> Iterator[None]:
     """As if the network had answered otherwise when it was evaluated."""
-    kept = folder / "predictions.npz"
-    before = kept.read_bytes()
-    with np.load(kept) as found:
-        probabilities, labels = found["probabilities"], found["labels"]
-    np.savez(kept, probabilities=probabilities[::-1], labels=labels)
+    before = (folder / FILE).read_bytes()
+    found = Predictions.load(folder / FILE)
+    other = replace(found.test, probabilities=found.test.probabilities[::-1])
+    replace(found, test=other).save(folder / FILE)
     try:
         yield
     finally:
-        kept.write_bytes(before)
+        (folder / FILE).write_bytes(before)
 
 
 # Registers in a place whose temporary folder is a disk of two megabytes.

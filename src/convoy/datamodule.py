@@ -35,10 +35,11 @@ def read_split(files: Mapping[str, str], split: Split) -> tuple[Tensor, Tensor]:
     """
     where = shards.places(files)
     images = shards.gather(files, where, where.of(split))
-    return torch.from_numpy(images), _labels(files, where, split)
+    return torch.from_numpy(images), labels_of(files, where, split)
 
 
-def _labels(files: Mapping[str, str], where: Places, split: Split) -> Tensor:
+def labels_of(files: Mapping[str, str], where: Places, split: Split) -> Tensor:
+    """Return a split's labels (N,) int64, places in the manifest's classes."""
     manifest = read_json(Path(files.get("manifest.json", "")))
     if not isinstance(manifest, dict):
         raise DataRefused("the dataset version has no manifest.json: prepare the dataset again.")
@@ -175,7 +176,7 @@ class DataModule(pl.LightningDataModule):
         """Where images are read from; None lets their size and the free memory decide."""
         self.parts = parts
         self._where = shards.places(files)
-        self.labels = {split: _labels(files, self._where, split) for split in ("train", "val")}
+        self.labels = {split: labels_of(files, self._where, split) for split in ("train", "val")}
 
     def steps(self, devices: int = 1) -> int:
         """Return how many optimizer steps a whole training takes on so many devices."""

@@ -22,6 +22,7 @@ from convoy.datamodule import read_split
 from convoy.errors import ConvoyError
 from convoy.evaluation.evidence import Contestant, Evidence, collect
 from convoy.evaluation.parity import require_parity
+from convoy.evaluation.predictions import FILE, Predictions
 from convoy.graph import EXTRA, load_exported, probabilities
 from convoy.programs.entry import Emit
 from convoy.registry import CHAMPION, KEY, MANIFEST, Registered, by_alias, by_key, download
@@ -36,15 +37,15 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     it was evaluated; no version is then created.
     """
     client = MlflowClient(spec["tracking_uri"], spec["tracking_uri"])
-    kept = np.load(Path(spec["folder"]) / "predictions.npz", allow_pickle=False)
+    kept = Predictions.load(Path(spec["folder"]) / FILE).test.probabilities
     with tempfile.TemporaryDirectory() as scratch:
         registered = by_key(client, spec["name"], spec["key"])
         if registered is None:
-            registered = _register(client, spec, Path(scratch), kept["probabilities"])
+            registered = _register(client, spec, Path(scratch), kept)
         images, labels = read_split(spec["files"], "test")
         challenger = _contestant(client, registered, Path(scratch) / "challenger", images)
         where = f"{registered.name} version {registered.version}"
-        require_parity(where, challenger.probabilities, kept["probabilities"])
+        require_parity(where, challenger.probabilities, kept)
         champion = by_alias(client, spec["name"], CHAMPION)
         evidence = None
         if champion is None or champion.version != registered.version:

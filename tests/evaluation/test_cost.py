@@ -1,16 +1,13 @@
 """The costs against counts made by hand."""
 
-from time import sleep
-
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from convoy.architectures import build
 from convoy.evaluation.cost import (
     activation_bytes,
     cost_on_paper,
-    microseconds_per_image,
     multiply_adds,
     parameters,
 )
@@ -126,21 +123,3 @@ def test_costs_are_those_of_the_papers_own_task() -> None:
     assert (google.parameters, google.training_only) == (13_004_888, 6_379_984)
     assert google.multiply_adds == pytest.approx(1.498e9, rel=1e-3)
     assert google.activation_bytes > lenet.activation_bytes > 1024 * 4
-
-
-def test_the_time_is_the_median_an_image_without_the_first_call() -> None:
-    naps = iter([0.2, 0.02, 0.3, 0.02])
-
-    def predict(images: Tensor) -> Tensor:
-        sleep(next(naps))
-        return images
-
-    microseconds = microseconds_per_image(predict, torch.zeros(4, 3, 8, 8), repeats=3)
-    assert 5_000 <= microseconds < 20_000
-    assert next(naps, None) is None
-
-
-@pytest.mark.parametrize(("images", "repeats"), [(0, 5), (4, 0)])
-def test_nothing_cannot_be_timed(images: int, repeats: int) -> None:
-    with pytest.raises(ValueError, match="cannot be timed"):
-        microseconds_per_image(lambda images: images, torch.zeros(images, 1), repeats)

@@ -1,4 +1,4 @@
-"""The metrics against scikit-learn's on random trials, and what is refused."""
+"""The metrics against scikit-learn's and torchmetrics' on random trials, and what is refused."""
 
 import json
 import warnings
@@ -6,8 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
+from sklearn.exceptions import UndefinedMetricWarning
+from torchmetrics.functional.classification import (
+    multiclass_auroc,
+    multiclass_calibration_error,
+)
 
 from convoy.errors import DataRefused
 from convoy.evaluation.metrics import Evaluation, evaluate
@@ -30,6 +36,22 @@ def trial(seed: int) -> Trial:
     return probabilities, labels, [f"class {i}" for i in range(classes)]
 
 
+def top5_of_scikit_learn(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Of equal probabilities scikit-learn takes the last classes, so they are turned round."""
+    classes = probabilities.shape[1]
+    turned = probabilities[:, ::-1]
+    with warnings.catch_warnings():
+        # It warns where five are all, or more than all, classes.
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        if classes == 2:  # of which it wants the second one's scores alone, and k has no effect
+            return 1.0
+        return float(
+            sklearn_metrics.top_k_accuracy_score(
+                classes - 1 - labels, turned, k=5, labels=range(classes)
+            )
+        )
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_metrics_equal_those_of_scikit_learn(seed: int) -> None:
     probabilities, labels, classes = trial(seed)
@@ -44,9 +66,16 @@ def test_metrics_equal_those_of_scikit_learn(seed: int) -> None:
         "accuracy": sklearn_metrics.accuracy_score(labels, predicted),
         "balanced_accuracy": balanced,
         "macro_f1": sklearn_metrics.f1_score(labels, predicted, average="macro", zero_division=0),
+        "weighted_f1": sklearn_metrics.f1_score(
+            labels, predicted, average="weighted", zero_division=0
+        ),
         "negative_log_likelihood": sklearn_metrics.log_loss(
             labels, probabilities, labels=positions
         ),
+        "brier_score": sklearn_metrics.brier_score_loss(
+            labels, probabilities, labels=positions, scale_by_half=False
+        ),
+        "top5_accuracy": top5_of_scikit_learn(probabilities, labels),
     }
     assert {name: getattr(ours, name) for name in theirs} == pytest.approx(theirs, abs=1e-6)
     precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(
@@ -58,6 +87,60 @@ def test_metrics_equal_those_of_scikit_learn(seed: int) -> None:
     assert [one.support for one in ours.per_class] == list(support)
     confusion = sklearn_metrics.confusion_matrix(labels, predicted, labels=positions)
     assert ours.confusion == confusion.tolist()
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_area_under_the_roc_curves_is_that_of_torchmetrics_and_scikit_learn(
+    seed: int, ties: bool
+) -> None:
+    probabilities, labels, classes = trial(seed)
+    if ties:  # few different values, so that images of a class equal others
+        random = np.random.default_rng(seed)
+        probabilities = random.multinomial(6, probabilities) / 6
+    ours = evaluate(probabilities, labels, classes).roc_auc
+    present = np.unique(labels)
+    areas = [
+        sklearn_metrics.roc_auc_score(labels == place, probabilities[:, place])
+        for place in present
+        if len(present) > 1
+    ]
+    if not areas:
+        assert ours is None
+        return
+    assert ours == pytest.approx(np.mean(areas), abs=1e-6)
+    with warnings.catch_warnings():
+        # Of classes without images, whose area it calls 0: they are left out here.
+        warnings.simplefilter("ignore", UserWarning)
+        theirs = multiclass_auroc(
+            torch.tensor(probabilities), torch.tensor(labels), len(classes), average="none"
+        )
+    assert ours == pytest.approx(float(theirs[present].mean()), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_calibration_error_is_that_of_torchmetrics(seed: int) -> None:
+    probabilities, labels, classes = trial(seed)
+    theirs = multiclass_calibration_error(
+        torch.tensor(probabilities), torch.tensor(labels), len(classes), n_bins=15, norm="l1"
+    )
+    ours = evaluate(probabilities, labels, classes).expected_calibration_error
+    assert ours == pytest.approx(float(theirs), abs=1e-6)
+
+
+def test_of_equal_probabilities_the_first_are_within_the_top_five() -> None:
+    uniform = np.full((7, 7), 1 / 7)
+    ours = evaluate(uniform, np.arange(7), list("abcdefg"))
+    assert ours.top5_accuracy == pytest.approx(5 / 7)
+    assert ours.accuracy == pytest.approx(1 / 7)
+
+
+def test_a_single_image_has_every_metric_but_the_area() -> None:
+    ours = evaluate(np.array([[0.25, 0.75]]), np.array([1]), ["a", "b"])
+    assert ours.roc_auc is None
+    assert (ours.accuracy, ours.top5_accuracy, ours.macro_f1, ours.weighted_f1) == (1, 1, 1, 1)
+    assert ours.brier_score == pytest.approx(2 * 0.25**2)
+    assert "test/roc_auc" not in ours.metrics("test")
 
 
 def test_the_trials_contain_classes_without_labels_and_without_predictions() -> None:
@@ -128,13 +211,34 @@ def test_metrics_are_named_split_slash_metric() -> None:
         "test/expected_calibration_error",
         "test/recall/class 1",
         "test/precision/class 1",
+        "test/f1/class 1",
+        "test/top5_accuracy",
+        "test/weighted_f1",
+        "test/roc_auc",
+        "test/brier_score",
     } <= set(named)
     assert not any("confusion" in name or "per_class" in name for name in named)
     assert all(type(value) is float for value in named.values())
 
 
+def test_intervals_have_a_group_of_their_own_and_those_by_class_are_no_metrics() -> None:
+    intervals = {"macro_f1": (0.1, 0.2), "recall/class 1": (0.3, 0.4)}
+    named = evaluate(*trial(3), intervals).metrics("test")
+    assert {name: value for name, value in named.items() if name.startswith("interval")} == {
+        "interval/macro_f1_low": 0.1,
+        "interval/macro_f1_high": 0.2,
+    }
+
+
+def test_above_a_hundred_classes_no_rate_by_class_is_a_metric() -> None:
+    shares = np.full((3, 101), 1 / 101)
+    ours = evaluate(shares, np.arange(3), [str(number) for number in range(101)])
+    assert not any(name.count("/") > 1 for name in ours.metrics("test"))
+    assert len(ours.per_class) == 101
+
+
 def test_an_evaluation_survives_json() -> None:
-    ours = evaluate(*trial(5))
+    ours = evaluate(*trial(5), {"accuracy": (0.25, 0.5)})
     assert Evaluation.from_json(json.loads(json.dumps(ours.to_json()))) == ours
 
 

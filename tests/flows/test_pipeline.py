@@ -17,6 +17,7 @@ from mlflow.entities import Run
 from sklearn import metrics as reference
 
 from convoy.datamodule import read_split
+from convoy.evaluation.predictions import Predictions
 from convoy.ingestion.prepare import files_of
 from tests.flows.conftest import Chapter
 from tests.terminal import convoy, environment, git
@@ -162,8 +163,8 @@ def test_figures_are_kept_as_png_images(first: Chapter) -> None:
 
 def test_test_metrics_equal_scikit_learns_from_the_kept_predictions(first: Chapter) -> None:
     for run in trainings(first).values():
-        with np.load(artifact(run, "predictions.npz"), allow_pickle=False) as kept_predictions:
-            scored, labels = kept_predictions["probabilities"], kept_predictions["labels"]
+        test = Predictions.load(artifact(run, "predictions.npz")).test
+        scored, labels = test.probabilities, test.labels
         predicted = scored.argmax(axis=1)
         shares = scored.astype(np.float64)
         shares /= shares.sum(axis=1, keepdims=True)

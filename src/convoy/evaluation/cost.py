@@ -1,16 +1,14 @@
-"""What a network costs to keep, to train and to ask: parameters, multiply-adds, memory, time.
+"""What a network costs to keep and to train, by counting: parameters, multiply-adds, memory.
 
 Source: He et al., "Deep residual learning for image recognition" (2015), table 1, counts as here:
 one multiply-add each. Only convolutions and matrix products are counted; biases, normalisation
 (batch norm, LRN), activations, pooling and the shortcut's addition are not, as in the papers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from statistics import median
-from time import perf_counter
 
 import torch
 from torch import Tensor, nn
@@ -112,29 +110,3 @@ def _mode(network: nn.Module, training: bool) -> Iterator[None]:
 
 def _device(network: nn.Module, images: Tensor) -> torch.device:
     return next(chain(network.parameters(), network.buffers()), images).device
-
-
-def microseconds_per_image(
-    predict: Callable[[Tensor], Tensor], images: Tensor, repeats: int = 5
-) -> float:
-    """Return the median time over `repeats` of predicting `images` (N, ...), divided by N.
-
-    One call before them is not counted: it pays for memory, caches and the choice of kernels.
-    `ValueError` for no images or no repeats.
-    """
-    if not len(images) or repeats < 1:
-        raise ValueError(f"{len(images)} images {repeats} times cannot be timed")
-    _finish(predict(images))
-    seconds = []
-    for _ in range(repeats):
-        start = perf_counter()
-        _finish(predict(images))
-        seconds.append(perf_counter() - start)
-    return median(seconds) / len(images) * 1e6
-
-
-def _finish(answers: Tensor) -> None:
-    # An accelerator answers before it has computed; the CPU does not.
-    accelerator = torch.accelerator.current_accelerator()
-    if accelerator is not None and answers.device.type == accelerator.type:
-        torch.accelerator.synchronize(answers.device)

@@ -7,6 +7,7 @@ vermilion of Okabe and Ito, "Color universal design" (2008), that colour-blind r
 
 from collections.abc import Mapping, Sequence
 from math import ceil, isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +18,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from convoy.evaluation.metrics import Evaluation
+if TYPE_CHECKING:  # the pipeline draws curves without what evaluates
+    from convoy.evaluation.metrics import Evaluation
 
 BLUE, VERMILION, INK, FAINT, NO_IMAGES = "#0072B2", "#D55E00", "#262626", "#8c8c8c", "#e8e8e8"
 RIGHT_OR_WRONG = LinearSegmentedColormap.from_list(
@@ -33,7 +35,7 @@ LONGEST_NAME = 22
 History = Mapping[str, Sequence[tuple[int, float]]]
 
 
-def confusion_figure(evaluation: Evaluation) -> Figure:
+def confusion_figure(evaluation: "Evaluation") -> Figure:
     """Draw the confusion matrix: blue what is right, vermilion what is mistaken, per true class.
 
     A row without images is grey. Above 20 classes the counts, above 100 some of the names are left

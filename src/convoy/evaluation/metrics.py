@@ -1,23 +1,23 @@
 """How well a network's probabilities fit the labels, in numbers.
 
-All in float64 and nearly all from the confusion matrix, with scikit-learn's conventions where a
-class never occurs. Sources: Guo et al., "On calibration of modern neural networks" (2017), section
-2, for the expected calibration error; Brodersen et al., "The balanced accuracy and its posterior
-distribution" (2010).
+All in float64, with scikit-learn's conventions where a class never occurs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from math import isnan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convoy.errors import DataRefused
+from convoy.evaluation.refusals import refuse_unscorable
 from convoy.evaluation.significance import wilson_interval
+from convoy.evaluation.weighted import Weighted
 
-CALIBRATION_BINS = 15  # as many as Guo et al.
-SUM_TOLERANCE = 1e-3  # half precision's softmax misses 1 by up to about this
+MOST_CLASSES = 100
+"""With more, the rates of each class are in `evaluation.json` alone: nobody reads 300 charts."""
+_NOT_METRICS = ("per_class", "confusion", "intervals")
 
 
 @dataclass(frozen=True)
@@ -41,149 +41,99 @@ class Evaluation:
     accuracy_low: float
     """The lower end of the accuracy's 95 % Wilson interval."""
     accuracy_high: float
+    top5_accuracy: float
+    """Of equal probabilities the first classes come first."""
     balanced_accuracy: float
     """Mean recall over the classes that have images."""
     macro_f1: float
     """Mean F1 over the classes that have images or predictions."""
+    weighted_f1: float
+    """Mean F1, a class as heavy as its images."""
+    roc_auc: float | None
+    """Mean area under the curves of each class against all others, over those that have images;
+    None where no class has both sides."""
     negative_log_likelihood: float
     """In nats an image."""
+    brier_score: float
+    """Mean over images of the squared errors, summed over the classes: 0 to 2."""
     expected_calibration_error: float
     per_class: tuple[PerClass, ...]
     confusion: list[list[int]]
     """Images by true class (row) and predicted class (column)."""
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """The 95 % bootstrap interval of each metric, and of `<metric>/<class>`, as (low, high)."""
 
     def metrics(self, prefix: str) -> dict[str, float]:
-        """Return every number but the confusion matrix, named `<prefix>/<metric>[/<class>]`."""
-        named = {
-            f"{prefix}/{field.name}": float(getattr(self, field.name))
-            for field in fields(self)
-            if field.name not in ("per_class", "confusion")
+        """Return the numbers, named `<prefix>/<metric>[/<class>]`.
+
+        The intervals, but those by class, are `interval/<metric>_low` and `interval/<metric>_high`.
+        """
+        values = {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.name not in _NOT_METRICS
         }
-        for one in self.per_class:
-            named[f"{prefix}/precision/{one.name}"] = one.precision
-            named[f"{prefix}/recall/{one.name}"] = one.recall
+        named = {f"{prefix}/{name}": float(v) for name, v in values.items() if v is not None}
+        for one in self.per_class if len(self.per_class) <= MOST_CLASSES else ():
+            for name in ("precision", "recall", "f1"):
+                named[f"{prefix}/{name}/{one.name}"] = getattr(one, name)
+        for name, (low, high) in self.intervals.items():
+            if name in values:
+                named |= {f"interval/{name}_low": low, f"interval/{name}_high": high}
         return named
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` reads."""
         record = asdict(self)
         record["per_class"] = list(record["per_class"])
+        record["intervals"] = {name: list(pair) for name, pair in self.intervals.items()}
         return record
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Evaluation":
         """Return the evaluation that `to_json` wrote."""
         per_class = tuple(PerClass(**one) for one in record["per_class"])
-        return cls(**{**record, "per_class": per_class})
+        intervals = {name: (low, high) for name, (low, high) in record["intervals"].items()}
+        return cls(**{**record, "per_class": per_class, "intervals": intervals})
 
 
 def evaluate(
     probabilities: NDArray[np.floating[Any]],
     labels: NDArray[np.integer[Any]],
     classes: Sequence[str],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
 ) -> Evaluation:
     """Score probabilities (N, classes) against labels (N,), which are positions in `classes`.
 
-    `DataRefused` for anything that is not one probability distribution and one label an image.
+    `intervals` are what `bootstrap` found of them. `DataRefused` for anything that is not one
+    probability distribution and one label an image.
     """
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
-    _refuse_shapes(probabilities, labels, classes)
-    _refuse_values(probabilities, labels, classes)
-    # A zero's logarithm: as small as the numbers that came in could tell apart from one.
-    smallest = float(np.finfo(probabilities.dtype).eps)
+    refuse_unscorable(probabilities, labels, classes)
     labels = labels.astype(np.int64)
-
     predicted = probabilities.argmax(axis=1)
     confusion = np.bincount(labels * len(classes) + predicted, minlength=len(classes) ** 2)
     confusion = confusion.reshape(len(classes), len(classes))
-    correct, support, answers = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    precision, recall = _rate(correct, answers), _rate(correct, support)
-    f1 = _rate(2 * correct, support + answers)
-
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    likelihood = likelihood.clip(smallest, 1 - smallest)
-    hits = int(correct.sum())
+    hits, support = int(confusion.trace()), confusion.sum(axis=1)
     low, high = wilson_interval(hits, len(labels))
+    values = Weighted(probabilities, labels).at(np.ones((len(labels), 1)))
+    found = {name: float(value[0]) for name, value in values.one.items()}
+    rates = {name: np.nan_to_num(rows[:, 0]) for name, rows in values.by_class.items()}
+    area = found.pop("roc_auc")
     return Evaluation(
         count=len(labels),
-        accuracy=hits / len(labels),
         accuracy_low=low,
         accuracy_high=high,
-        balanced_accuracy=float(recall[support > 0].mean()),
-        macro_f1=float(f1[support + answers > 0].mean()),
-        negative_log_likelihood=float(-np.log(likelihood).mean()),
-        expected_calibration_error=_calibration_error(confidence, predicted == labels),
+        roc_auc=None if isnan(area) else area,
+        **found,
         per_class=tuple(
-            PerClass(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
-            for i, name in enumerate(classes)
+            PerClass(
+                name,
+                support=int(support[place]),
+                **{rate: float(rows[place]) for rate, rows in rates.items()},
+            )
+            for place, name in enumerate(classes)
         ),
         confusion=confusion.tolist(),
+        intervals=intervals or {},
     )
-
-
-def _rate(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    return part / np.maximum(whole, 1)  # where the whole is 0, so is its part
-
-
-def _calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
-    """Return the mean over images of |accuracy - confidence| of their bin (Guo et al., eq. 3).
-
-    The bins are ((m - 1) / M, m / M], as in the paper.
-    """
-    inner_edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
-    bins = np.searchsorted(inner_edges, confidence, side="left")
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(confidence))
-
-
-def _refuse_shapes(
-    probabilities: NDArray[Any], labels: NDArray[Any], classes: Sequence[str]
-) -> None:
-    if labels.size == 0 or probabilities.size == 0:
-        raise DataRefused(
-            f"The probabilities have the shape {probabilities.shape} and the labels "
-            f"{labels.shape}; an evaluation takes at least one image."
-        )
-    if len(set(classes)) != len(classes):
-        twice = next(name for name in classes if list(classes).count(name) > 1)
-        raise DataRefused(f"The class {twice!r} is named twice; give every class its own name.")
-    if labels.ndim != 1 or probabilities.shape != (len(labels), len(classes)):
-        raise DataRefused(
-            f"The probabilities have the shape {probabilities.shape} and the labels "
-            f"{labels.shape}, with {len(classes)} classes; give one row an image and one column "
-            "a class, and one label an image."
-        )
-
-
-def _refuse_values(
-    probabilities: NDArray[Any], labels: NDArray[Any], classes: Sequence[str]
-) -> None:
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise DataRefused(
-            f"The labels are {labels.dtype}; give each as an integer from 0 to {len(classes) - 1}."
-        )
-    if not np.issubdtype(probabilities.dtype, np.floating):
-        raise DataRefused(
-            f"The probabilities are {probabilities.dtype}; give floating-point numbers from 0 to 1."
-        )
-    outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
-    if outside.size:
-        raise DataRefused(
-            f"Image {outside[0]} has the label {labels[outside[0]]}, but {len(classes)} classes "
-            f"take labels from 0 to {len(classes) - 1}; check the order and the number of classes."
-        )
-    unusable = np.argwhere(~np.isfinite(probabilities) | (probabilities < 0))
-    if unusable.size:
-        image, column = unusable[0]
-        raise DataRefused(
-            f"Image {image} has the probability {probabilities[image, column]} for "
-            f"{classes[column]!r}; check the network's logits, and that softmax was taken of them."
-        )
-    sums = probabilities.sum(axis=1, dtype=np.float64)
-    wrong = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
-    if wrong.size:
-        raise DataRefused(
-            f"The probabilities of image {wrong[0]} sum to {sums[wrong[0]]:.6g} instead of 1; "
-            "take the softmax of the logits over the classes."
-        )

@@ -71,9 +71,8 @@ def register(work: Session) -> Registration:
 
 def _metadata(work: Session, chosen: Training) -> dict[str, Any]:
     """Return what the version says of itself beside its tags: recipe, seed, metrics."""
-    assert chosen.evaluation is not None
-    per_class = ("test/precision/", "test/recall/")
-    metrics = chosen.evaluation.metrics("test")
+    metrics = chosen.evaluated["metrics"]
+    per_class = tuple(f"test/{name}/" for name in ("precision", "recall", "f1"))
     return {
         "recipe": work.plan.settings.recipe(chosen.architecture).model_dump(mode="json"),
         "seed": work.plan.settings.run.seed,

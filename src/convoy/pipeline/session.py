@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +13,6 @@ from filelock import FileLock, Timeout
 
 from convoy import promotion, registry, store, tracking, versions
 from convoy.errors import ConvoyError, NotReproducible, Stopped
-from convoy.evaluation.metrics import Evaluation
 from convoy.ingestion.render import write_page
 from convoy.plan import Plan
 from convoy.programs.launcher import start_launcher, warm
@@ -33,8 +32,8 @@ class Training:
     result: TrainingResult
     logged_evaluation: str = ""
     """The key of the evaluation that its run holds."""
-    evaluation: Evaluation | None = None
-    cost: dict[str, Any] | None = None
+    evaluated: dict[str, Any] = field(default_factory=dict)
+    """What the evaluation program found: `evaluation.json`."""
 
 
 class Session:

@@ -7,8 +7,7 @@ from typing import Any
 
 from convoy import digests, environment, published_weights, tracking
 from convoy.errors import ConvoyError
-from convoy.evaluation.figures import confusion_figure, curves_figure
-from convoy.evaluation.metrics import Evaluation
+from convoy.evaluation.figures import curves_figure
 from convoy.fine_tuning import normalisation
 from convoy.outcome import Row, Trained
 from convoy.pipeline.session import Session, Training
@@ -132,37 +131,29 @@ def evaluate(work: Session, architecture: str) -> float:
         "key": key,
     }
     log = training.folder / "log.txt"
-    cost = work.launcher.run("convoy.evaluation.program", spec, log, lambda event: None)
-    training.cost = cost
-    training.evaluation = Evaluation.from_json(cost["evaluation"])
+    found = work.launcher.run("convoy.evaluation.program", spec, log, lambda event: None)
+    training.evaluated = found
     if training.logged_evaluation != key:
         _log_evaluation(work, training, key)
+    accuracy: float = found["metrics"]["test/accuracy"]
     if not training.kept:
-        accuracy = training.evaluation.accuracy
         report(Step(f"train {architecture}", "done", f"test accuracy {accuracy:.2%}"))
-    return training.evaluation.accuracy
+    return accuracy
 
 
 def _log_evaluation(work: Session, training: Training, key: str) -> None:
-    assert training.evaluation is not None and training.cost is not None
-    cost = {
-        "cost/parameters": training.cost["parameters"],
-        "cost/multiply_adds": training.cost["multiply_adds"],
-        "cost/microseconds_per_image": training.cost["microseconds_per_image"],
-        **figures_of(training.result),
-    }
-    metrics = {**training.evaluation.metrics("test"), **cost}
+    metrics = {**training.evaluated["metrics"], **figures_of(training.result)}
     tracking.log_metrics(work.client, training.run_id, metrics)
     curves: dict[str, list[tuple[int, float]]] = {}
     for row in history(training.folder):
         for name, value in row["metrics"].items():
             curves.setdefault(name, []).append((row["epoch"], value))
-    figures = {
-        "confusion_matrix": confusion_figure(training.evaluation),
-        "curves": curves_figure(curves, f"{training.architecture} on {work.plan.dataset}"),
-    }
-    tracking.log_figures(work.client, training.run_id, figures)
-    tracking.log_file(work.client, training.run_id, training.folder / "predictions.npz")
+    title = f"{training.architecture} on {work.plan.dataset}"
+    tracking.log_figures(work.client, training.run_id, {"curves": curves_figure(curves, title)})
+    for file in training.evaluated["figures"].values():
+        tracking.log_file(work.client, training.run_id, training.folder / file, "figures")
+    for file in ("predictions.npz", "evaluation.json"):
+        tracking.log_file(work.client, training.run_id, training.folder / file)
     shown = row_of(training)
     overrides = "".join(f" --set {shlex.quote(override)}" for override in work.plan.overrides)
     note = (
@@ -173,6 +164,8 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
         f"`{work.stamps.commit}`, then `convoy run --dataset {work.plan.dataset} "
         f"--architectures {training.architecture}{overrides}`."
     )
+    for name, reason in training.evaluated["missing"].items():
+        note += f"\n\nMissing: {name} ({reason})."
     tags = {**tags_of(training.result), EVALUATION: key}
     tracking.describe(work.client, training.run_id, note, tags)
     if not training.kept:
@@ -216,19 +209,19 @@ def record_of(work: Session, architecture: str) -> dict[str, Any]:
 
 def row_of(training: Training) -> Row:
     """Return the figures of a training that has been evaluated."""
-    assert training.evaluation is not None and training.cost is not None
+    metrics = training.evaluated["metrics"]
     return Row(
         architecture=training.architecture,
         run_id=training.run_id,
         kept=training.kept,
         val_accuracy=training.result.val_accuracy,
-        test_accuracy=training.evaluation.accuracy,
-        test_accuracy_low=training.evaluation.accuracy_low,
-        test_accuracy_high=training.evaluation.accuracy_high,
-        parameters=training.cost["parameters"],
-        multiply_adds=training.cost["multiply_adds"],
+        test_accuracy=metrics["test/accuracy"],
+        test_accuracy_low=metrics["test/accuracy_low"],
+        test_accuracy_high=metrics["test/accuracy_high"],
+        parameters=int(metrics["cost/parameters"]),
+        multiply_adds=int(metrics["cost/multiply_adds"]),
         seconds=training.result.seconds,
-        microseconds_per_image=training.cost["microseconds_per_image"],
+        microseconds_per_image=metrics["cost/microseconds_per_image"],
     )
 
 

@@ -4,15 +4,18 @@ Only a run that a deployment's runner started can be suspended: its process ends
 starts it again once somebody has answered. Any other run ends with its version waiting.
 """
 
+from prefect import get_run_logger
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import deployment, flow_run
 from pydantic import Field
 
 from convoy import outcome
+from convoy.errors import ConvoyError
 from convoy.outcome import Outcome
 from convoy.pipeline import decision
 from convoy.plan import Plan
+from flows.announce import tell
 
 PATIENCE = 30 * 24 * 3600
 """Seconds until the question has gone stale and the flow run fails; the version waits on."""
@@ -38,6 +41,11 @@ def decide(plan: Plan, result: Outcome) -> Outcome:
     )
     # The version is part of the key: an answer about one version is none about another.
     said = suspend_flow_run(form, key=f"{result.model}-{result.version}", timeout=PATIENCE)
-    decided = decision.follow(plan, result, said.promote, said.reason, said.by)
+    decided, entry = decision.follow(plan, result, said.promote, said.reason, said.by)
     outcome.keep(plan, decided)
+    if entry:
+        try:
+            tell(result.model, vars(entry))
+        except ConvoyError as error:
+            get_run_logger().warning(str(error))
     return decided

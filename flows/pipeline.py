@@ -15,6 +15,7 @@ from convoy.pipeline.training import trained
 from convoy.plan import make_plan
 from convoy.project import Project
 from flows import crashed
+from flows.announce import announce
 from flows.approval import decide
 from flows.evaluate import evaluate
 from flows.ingest import ingest
@@ -47,6 +48,7 @@ def pipeline(
             registered = register(work)
             verdict = gate(work, registered)
             alias = promote(work, registered, verdict)
+            announce(work, registered)
             result = finish(work, registered, verdict, alias)
     except STOPS as stop:
         return cancelled(stop)

@@ -16,6 +16,7 @@ from convoy import store as mlflow_store
 from convoy import tracking
 from convoy.addresses import compare_address, mlflow_interface
 from convoy.errors import ConvoyError
+from convoy.owners import this_owner
 from convoy.project import Project
 from tests.stores import new_store
 
@@ -150,7 +151,7 @@ def test_a_process_id_that_was_given_away_again_is_no_owner(
 ) -> None:
     _, client, experiment = store
     run = open_training(client, experiment)
-    host, pid, created = tracking._owner().rsplit(":", 2)
+    host, pid, created = this_owner().rsplit(":", 2)
     client.set_tag(run, tracking.OWNER, f"{host}:{pid}:{float(created) - 3600:.2f}")
     assert tracking.settle(client, experiment) == [run]
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from urllib.parse import quote, urlsplit
 
@@ -24,3 +25,8 @@ def mlflow_interface() -> str:
 def prefect_interface() -> str:
     """Return the address of the Prefect UI of `convoy up`."""
     return f"http://127.0.0.1:{os.environ['CONVOY_PREFECT_PORT']}"
+
+
+def without_credentials(address: str) -> str:
+    """Return an address as it may be shown and logged: without the user and password in it."""
+    return re.sub(r"//[^/@]*@", "//", address)

@@ -32,6 +32,7 @@ def embedded(project: Project) -> dict[str, str]:
         "MLFLOW_LOGGING_LEVEL": "WARNING",  # its migrations narrate otherwise
         "MLFLOW_MODEL_CATALOG_URI": "",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
         "CONVOY_PREFECT_PORT": "4200",
         "CONVOY_MLFLOW_PORT": "5000",
         "DO_NOT_TRACK": "true",
@@ -77,6 +78,21 @@ def compiled(environ: Mapping[str, str] = os.environ) -> bool | None:
             return None
         case told:
             raise UsageError(f"CONVOY_COMPILE is {told!r}: it is yes, no, or not set.")
+
+
+def patience(environ: Mapping[str, str] = os.environ) -> float:
+    """Return for how many seconds an MLflow server that gives no answer is asked again."""
+    told = environ.get("CONVOY_MLFLOW_PATIENCE", "60")
+    try:
+        seconds = float(told)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise UsageError(
+            f"CONVOY_MLFLOW_PATIENCE is {told!r}: it is the number of seconds that an MLflow "
+            f"server is waited for."
+        )
+    return seconds
 
 
 def served(project: Project) -> str | None:

@@ -1,92 +1,87 @@
-"""The journal of what served.
+"""Promotions: the alias moved and the journal written, so that both agree whenever anybody looks.
 
-MLflow keeps one version behind an alias and forgets the one before; the journal is kept in the
-registered model's own tags: an intent, the alias move, done. A kill between any two leaves the old
-champion in place or the new one, and the next command settles which.
+An intent, the alias move, done. A kill between any two leaves the old champion in place or the new
+one, and the next command settles which. An alias that stands elsewhere was moved by hand: that is
+noticed and written down too.
 """
 
-import json
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from getpass import getuser
-from typing import Literal
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
-from convoy.errors import UsageError
-from convoy.registry import CHALLENGER, CHAMPION, by_alias, version
+from convoy.claims import claimed
+from convoy.errors import ConvoyError, UsageError
+from convoy.journal import Action, Entry, journal, last_done, next_number, now, write
+from convoy.registry import CHALLENGER, CHAMPION, Registered, by_alias, version
 
-PREFIX = "convoy.journal."
+__all__ = ["Entry", "journal", "keep_challenger", "promote", "rollback", "rolled_back", "settle"]
 
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the journal."""
-
-    sequence: int
-    action: Literal["promote", "rollback"]
-    version: str
-    previous: str | None
-    reason: str
-    by: str
-    at: str
-    """UTC, ISO 8601."""
-    state: Literal["intent", "done", "cancelled"]
-
-
-def journal(client: MlflowClient, name: str) -> list[Entry]:
-    """Return the journal, oldest first. Raises `UsageError` for an unknown model."""
-    try:
-        tags = client.get_registered_model(name).tags
-    except MlflowException:
-        raise UsageError(f"unknown registered model {name!r}: see `convoy models`.") from None
-    entries = [Entry(**json.loads(v)) for k, v in tags.items() if k.startswith(PREFIX)]
-    return sorted(entries, key=lambda entry: entry.sequence)
+PRESENT = "present"
+"""The champion that is there when a promotion begins."""
 
 
 def settle(client: MlflowClient, name: str) -> None:
-    """Finish what a crash cut off: an intent whose alias moved is done, any other is cancelled."""
-    champion = by_alias(client, name, CHAMPION)
-    for entry in journal(client, name):
-        if entry.state == "intent":
-            moved = champion is not None and champion.version == entry.version
-            if moved:
-                _end_challenger(client, name, entry.version)
-            _write(client, name, replace(entry, state="done" if moved else "cancelled"))
+    """Bring journal and alias together, where a crash or a person has left them apart.
+
+    An intent whose alias moved is done, any other is cancelled; an alias that was moved by hand is
+    written down as noticed.
+    """
+    if not _agree(client, name):
+        with claimed(client, name):
+            _settle(client, name)
 
 
-def promote(client: MlflowClient, name: str, wanted: str, reason: str) -> Entry:
-    """Make a version the champion. Raises `UsageError` where it is that already."""
+def promote(
+    client: MlflowClient,
+    name: str,
+    wanted: str,
+    reason: str,
+    instead_of: str | None = PRESENT,
+) -> Entry:
+    """Make a version the champion instead of the one that this was decided against.
+
+    By default that is the one that serves when this begins. Raises `UsageError` where the version
+    is champion already, `ConvoyError` where another has become it meanwhile.
+    """
     settle(client, name)
     chosen = version(client, name, wanted)
-    champion = by_alias(client, name, CHAMPION)
-    if champion and champion.version == chosen.version:
+    champion = _champion(client, name)
+    if champion == chosen.version:
         raise UsageError(f"{name} version {chosen.version} is the champion already.")
-    previous = champion.version if champion else None
-    return _move(client, name, "promote", chosen.version, previous, reason)
+    seen = champion if instead_of == PRESENT else instead_of
+    return _move(client, name, "promote", chosen.version, seen, reason)
 
 
-def rollback(client: MlflowClient, name: str) -> Entry:
-    """Make the version champion that the present one replaced, as the journal has it."""
+def rollback(
+    client: MlflowClient,
+    name: str,
+    reason: str = "",
+    check: Callable[[Registered], None] = lambda chosen: None,
+) -> Entry:
+    """Make the version champion that the present one replaced, as the journal has it.
+
+    `check` may refuse that version, before anything has changed.
+    """
     settle(client, name)
-    champion = by_alias(client, name, CHAMPION)
+    champion = _champion(client, name)
     # A champion that came back by a rollback replaced nobody anew: what counts is its promotion.
     promotions = [
         entry
         for entry in journal(client, name)
-        if entry.state == "done"
-        and entry.action == "promote"
-        and champion is not None
-        and entry.version == champion.version
+        if entry.state == "done" and entry.action != "rollback" and entry.version == champion
     ]
-    if not promotions or promotions[-1].previous is None or champion is None:
+    previous = promotions[-1].previous if promotions else None
+    if previous is None:
         raise UsageError(
             f"{name} has no earlier champion to go back to: see `convoy history {name}`."
         )
-    previous = promotions[-1].previous
-    reason = f"rolled back from version {champion.version}"
-    return _move(client, name, "rollback", previous, champion.version, reason)
+    check(version(client, name, previous))  # which itself refuses one that was deleted
+    left = f"version {champion}" if champion else "no champion"
+    why = f"rolled back from {left}" + (f": {reason}" if reason else "")
+    return _move(client, name, "rollback", previous, champion, why)
 
 
 def rolled_back(client: MlflowClient, name: str, number: str) -> Entry | None:
@@ -96,7 +91,7 @@ def rolled_back(client: MlflowClient, name: str, number: str) -> Entry | None:
         entry
         for entry in entries
         if (entry.action == "rollback" and entry.previous == number)
-        or (entry.action == "promote" and entry.version == number)
+        or (entry.action != "rollback" and entry.version == number)
     ]
     return about[-1] if about and about[-1].action == "rollback" else None
 
@@ -107,30 +102,90 @@ def keep_challenger(client: MlflowClient, name: str, number: str) -> None:
 
 
 def _move(
-    client: MlflowClient,
-    name: str,
-    action: Literal["promote", "rollback"],
-    number: str,
-    previous: str | None,
-    reason: str,
+    client: MlflowClient, name: str, action: Action, number: str, seen: str | None, reason: str
 ) -> Entry:
-    entries = journal(client, name)
-    entry = Entry(
-        sequence=entries[-1].sequence + 1 if entries else 1,
-        action=action,
-        version=number,
-        previous=previous,
-        reason=reason,
-        by=getuser(),
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        state="intent",
+    """Make version `number` champion instead of `seen`, unless another has become it meanwhile."""
+    with claimed(client, name) as held:
+        _settle(client, name)
+        champion = _champion(client, name)
+        if champion != seen:
+            raise _overtaken(client, name, number)
+        number_of_entry = next_number(journal(client, name))
+        entry = Entry(number_of_entry, action, number, seen, reason, _person(), now(), "intent")
+        write(client, name, entry)
+        client.set_registered_model_alias(name, CHAMPION, number)
+        if not held():
+            _give_way(client, name, entry)
+        _end_challenger(client, name, number)
+        done = replace(entry, state="done")
+        write(client, name, done)
+        return done
+
+
+def _give_way(client: MlflowClient, name: str, entry: Entry) -> None:
+    """Leave the alias to whoever took this promotion for dead, if its entry is not the last."""
+    later = last_done(journal(client, name))
+    if later and later.sequence > entry.sequence and later.version:
+        write(client, name, replace(entry, state="cancelled"))
+        client.set_registered_model_alias(name, CHAMPION, later.version)
+        raise _overtaken(client, name, entry.version)
+
+
+def _overtaken(client: MlflowClient, name: str, number: str | None) -> ConvoyError:
+    last = last_done(journal(client, name))
+    who = f" ({last.action} by {last.by}: {last.reason})" if last else ""
+    present = _champion(client, name)
+    became = f"version {present} became champion" if present else "the champion was taken away"
+    return ConvoyError(
+        f"{became} meanwhile{who}: version {number} of {name} was not promoted; run again to "
+        f"decide against that one."
     )
-    _write(client, name, entry)
-    client.set_registered_model_alias(name, CHAMPION, number)
-    _end_challenger(client, name, number)
-    done = replace(entry, state="done")
-    _write(client, name, done)
-    return done
+
+
+def _agree(client: MlflowClient, name: str) -> bool:
+    entries = journal(client, name)
+    if any(entry.state == "intent" for entry in entries):
+        return False
+    last = last_done(entries)
+    return _champion(client, name) == (last.version if last else None)
+
+
+def _settle(client: MlflowClient, name: str) -> None:
+    champion = _champion(client, name)
+    entries = journal(client, name)
+    for entry in entries:
+        if entry.state == "intent":
+            moved = champion is not None and champion == entry.version
+            if champion is not None and moved:
+                _end_challenger(client, name, champion)
+            write(client, name, replace(entry, state="done" if moved else "cancelled"))
+    entries = journal(client, name)
+    last = last_done(entries)
+    expected = last.version if last else None
+    if champion != expected:
+        write(client, name, _noticed(next_number(entries), champion, last))
+
+
+def _noticed(number: int, champion: str | None, last: Entry | None) -> Entry:
+    expected = last.version if last else None
+    what = f"the alias was set to version {champion}" if champion else "the alias was taken away"
+    since = f"after {last.at}" if last else "before Convoy first looked"
+    return Entry(
+        number,
+        "noticed",
+        champion,
+        expected,
+        f"found changed, not by Convoy: {what} {since}; by whom and why is not known",
+        "unknown",
+        now(),
+        "done",
+        last.at if last else None,
+    )
+
+
+def _champion(client: MlflowClient, name: str) -> str | None:
+    found = by_alias(client, name, CHAMPION)
+    return found.version if found else None
 
 
 def _end_challenger(client: MlflowClient, name: str, number: str) -> None:
@@ -140,6 +195,8 @@ def _end_challenger(client: MlflowClient, name: str, number: str) -> None:
         client.delete_registered_model_alias(name, CHALLENGER)
 
 
-def _write(client: MlflowClient, name: str, entry: Entry) -> None:
-    tag = f"{PREFIX}{entry.sequence:06d}"
-    client.set_registered_model_tag(name, tag, json.dumps(asdict(entry)))
+def _person() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"user {os.getuid()}"

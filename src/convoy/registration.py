@@ -17,7 +17,8 @@ from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 from torch import Tensor
 
-from convoy import model_folder, seen_images
+from convoy import model_folder, seen_images, store
+from convoy.client import Client
 from convoy.datamodule import read_split
 from convoy.errors import ConvoyError
 from convoy.evaluation.evidence import Contestant, Evidence, collect
@@ -36,7 +37,7 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     Raises `ParityFailed` where an exported form of the network answers otherwise than it did when
     it was evaluated; no version is then created.
     """
-    client = MlflowClient(spec["tracking_uri"], spec["tracking_uri"])
+    client = Client(spec["tracking_uri"])
     kept = Predictions.load(Path(spec["folder"]) / FILE).test.probabilities
     with tempfile.TemporaryDirectory() as scratch:
         registered = by_key(client, spec["name"], spec["key"])
@@ -118,13 +119,9 @@ def _register(
 ) -> Registered:
     folder = scratch / "model"
     model_folder.write(folder, spec, expected)
-    run = client.get_run(spec["run_id"])
-    logged = client.create_logged_model(
-        run.info.experiment_id,
-        name=spec["record"]["architecture"],
-        source_run_id=spec["run_id"],
-        tags={**spec["tags"], KEY: spec["key"]},
-    )
+    experiment = client.get_run(spec["run_id"]).info.experiment_id
+    architecture, tags = spec["record"]["architecture"], {**spec["tags"], KEY: spec["key"]}
+    logged = store.logged_model(client, experiment, architecture, spec["run_id"], tags)
     try:
         manifest = model_folder.seal(folder, logged, spec["run_id"], spec["key"])
         client.log_model_artifacts(logged.model_id, str(folder))
@@ -137,25 +134,13 @@ def _register(
         ) from error
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(spec["run_id"], [LoggedModelOutput(logged.model_id, 0)])
-    return _create_version(client, spec, logged.model_id, manifest)
-
-
-def _create_version(
-    client: MlflowClient, spec: dict[str, Any], model_id: str, manifest: dict[str, str]
-) -> Registered:
-    """Create the version; of two that a retry or another run made, the first one counts."""
-    name = spec["name"]
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise ConvoyError(f"cannot create the model {name!r}: {error}") from error
-    tags = {**spec["tags"], KEY: spec["key"], MANIFEST: json.dumps(manifest)}
-    source = f"models:/{model_id}"
-    created = client.create_model_version(
-        name, source, spec["run_id"], tags=tags, model_id=model_id
+    created = store.model_version(
+        client,
+        spec["name"],
+        spec["key"],
+        f"models:/{logged.model_id}",
+        spec["run_id"],
+        {**spec["tags"], MANIFEST: json.dumps(manifest)},
+        logged.model_id,
     )
-    first = by_key(client, name, spec["key"])
-    if first is not None and first.version != str(created.version):
-        client.delete_model_version(name, str(created.version))
-    return first or registered_version(client, name, str(created.version))
+    return registered_version(client, spec["name"], str(created.version))

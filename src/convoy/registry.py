@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from convoy import digests
+from convoy.claims import is_fence
 from convoy.errors import NotReproducible, UsageError, nearest
 from convoy.files import read_json
 
@@ -49,8 +50,14 @@ class Registered:
 
 
 def names(client: MlflowClient) -> list[str]:
-    """Return the names of all registered models."""
-    return [model.name for model in client.search_registered_models()]
+    """Return the names of all registered models, those aside that are fences of ours."""
+    found: list[str] = []
+    token = None
+    while True:
+        page = client.search_registered_models(page_token=token)
+        found += [model.name for model in page if not is_fence(model.name)]
+        if not (token := page.token):
+            return found
 
 
 def versions(client: MlflowClient, name: str) -> list[Registered]:

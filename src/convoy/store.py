@@ -1,57 +1,119 @@
 """The way to MLflow's store: reached by one client, created by one process."""
 
 import os
-import re
+from collections.abc import Mapping
+from uuid import uuid4
 
 from alembic.util.exc import CommandError
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModel
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from convoy.client import Client, once, sentence
 from convoy.errors import ConvoyError
 from convoy.project import Project
 
+KEY = "convoy.key"
+REQUEST = "convoy.request"
+ARRIVAL = 10.0
+"""Seconds that a server is waited for by a command that begins."""
 
-def connect(project: Project) -> MlflowClient:
+
+def connect(project: Project) -> Client:
     """Return a client, its database created by one process alone.
 
     Two processes that create it at once both fail in its migrations. Raises `ConvoyError` where the
-    store is damaged, in use or away.
+    store is damaged, in use, not this user's, or away.
     """
     uri = os.environ["MLFLOW_TRACKING_URI"]
     try:
         with FileLock(project.state / "mlflow.lock"):
-            client = MlflowClient(uri, uri)
+            client = Client(uri)
+            patience, client.patience = client.patience, min(client.patience, ARRIVAL)
             client.search_experiments(max_results=1)
+            client.patience = patience
     except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
-        raise ConvoyError(_store_sentence(uri, error)) from error
+        raise ConvoyError(sentence(uri, str(error))) from error
     return client
-
-
-def _store_sentence(uri: str, error: Exception) -> str:
-    shown = re.sub(r"//[^/@]*@", "//", uri)
-    words = str(error)
-    if "not a database" in words or "malformed" in words or "Can't locate revision" in words:
-        return (
-            f"{shown} is damaged or not an MLflow database: move the file aside and run again, or "
-            f"restore it from a backup."
-        )
-    if "locked" in words:
-        return f"{shown} is in use by another program that locks it: end that one and run again."
-    return f"the MLflow store {shown} does not answer: {words.splitlines()[0]}"
 
 
 def experiment(client: MlflowClient, project: Project, dataset: str) -> str:
     """Return the experiment of a dataset, created where it is missing."""
-    if found := client.get_experiment_by_name(dataset):
-        return str(found.experiment_id)
     # A server keeps artifacts where it says; without one they lie beside the database.
-    local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite")
+    local = client.tracking_uri.startswith("sqlite")
     place = (project.state / "artifacts" / dataset).as_uri() if local else None
-    try:
-        return str(client.create_experiment(dataset, artifact_location=place))
-    except MlflowException:
-        if found := client.get_experiment_by_name(dataset):
-            return str(found.experiment_id)
-        raise
+
+    def create() -> None:
+        client.create_experiment(dataset, artifact_location=place)
+
+    def read() -> list[tuple[str, str]]:
+        found = client.get_experiment_by_name(dataset)
+        return [(str(found.experiment_id), str(found.lifecycle_stage))] if found else []
+
+    identity, stage = once(client, read, create)
+    if stage != "active":
+        raise ConvoyError(
+            f"the experiment {dataset!r} was deleted in MLflow: restore it there (`mlflow "
+            f"experiments restore --experiment-id {identity}`) and run again."
+        )
+    return identity
+
+
+def registered_model(client: MlflowClient, name: str) -> RegisteredModel:
+    """Return a registered model, created where it is missing."""
+
+    def read() -> list[RegisteredModel]:
+        try:
+            return [client.get_registered_model(name)]
+        except MlflowException:
+            return []
+
+    return once(client, read, lambda: client.create_registered_model(name))
+
+
+def logged_model(
+    client: MlflowClient, experiment: str, name: str, run_id: str, tags: Mapping[str, str]
+) -> LoggedModel:
+    """Create a model of a run, whose files come next; one that came twice goes."""
+    request = uuid4().hex
+    own = {**tags, REQUEST: request}
+
+    def read() -> list[LoggedModel]:
+        asked = f"tags.`{REQUEST}` = '{request}'"
+        return list(client.search_logged_models([experiment], asked))
+
+    def create() -> None:
+        client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=own)
+
+    return once(client, read, create, lambda extra: client.delete_logged_model(extra.model_id))
+
+
+def model_version(
+    client: MlflowClient,
+    name: str,
+    key: str,
+    source: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    model_id: str | None = None,
+) -> ModelVersion:
+    """Return the first version of a key, created where there is none; one that came twice goes."""
+    registered_model(client, name)
+    request = uuid4().hex
+    own = {**tags, KEY: key, REQUEST: request}
+
+    def read() -> list[ModelVersion]:
+        found = client.search_model_versions(f"name='{name}' and tags.`{KEY}`='{key}'")
+        return sorted(found, key=lambda version: int(version.version))
+
+    def create() -> None:
+        client.create_model_version(name, source, run_id or None, own, model_id=model_id)
+
+    def drop(extra: ModelVersion) -> None:
+        if extra.tags.get(REQUEST) == request:
+            client.delete_model_version(name, str(extra.version))
+
+    return once(client, read, create, drop)

@@ -14,7 +14,7 @@ from convoy.outcome import Outcome, Trained
 if TYPE_CHECKING:
     from convoy.comparison import Comparison
     from convoy.inference.predict import Prediction
-    from convoy.promotion import Entry
+    from convoy.journal import Entry, Service
     from convoy.registry import Registered
 
 
@@ -204,14 +204,36 @@ def show_history(console: Console, name: str, entries: "Sequence[Entry]") -> Non
     for entry in entries:
         what = entry.action if entry.state == "done" else f"{entry.action} ({entry.state})"
         table.add_row(
-            entry.at.removesuffix("+00:00").replace("T", " "),
+            _time(entry.at),
             what,
-            entry.version,
+            entry.version or "none",
             entry.previous or "-",
             entry.by,
             entry.reason,
         )
     console.print(table)
+
+
+def show_services(console: Console, name: str, date: str, services: "Sequence[Service]") -> None:
+    """Say in a sentence each what served at a date, and why."""
+    if not services:
+        console.print(f"Nothing served as {name} on {date}.")
+    for service in services:
+        entry = service.entry
+        who = f"version {service.version}" if service.version else "no version"
+        until = f"until {_time(service.end)}" if service.end else "and still does"
+        how = {"promote": "promoted", "rollback": "rolled back to", "noticed": "noticed"}
+        console.print(
+            f"{name}: {who} served from {_time(service.begin)} {until} (UTC); "
+            f"{how[entry.action]} by {entry.by}: {entry.reason}.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _time(stamp: str) -> str:
+    return stamp.removesuffix("+00:00").replace("T", " ")
 
 
 def show_predictions(console: Console, predictions: "Sequence[Prediction]") -> None:

@@ -7,14 +7,13 @@ is all that a tracking server promises.
 
 import json
 import re
-import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-import psutil
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import (
@@ -36,7 +35,9 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_NAME,
 )
 
+from convoy.client import once
 from convoy.errors import ConvoyError
+from convoy.owners import is_alive, this_owner
 
 KEY = "convoy.key"
 COMMIT = "convoy.commit"
@@ -49,6 +50,8 @@ ARCHITECTURE = "convoy.architecture"
 TRAININGS = "convoy.trainings"
 ENDED = "convoy.ended"
 OWNER = "convoy.owner"
+REQUEST = "convoy.request"
+"""One value for each opening of a run: requests that arrived twice have the same."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def settle(client: MlflowClient, experiment_id: str) -> list[str]:
     dead = []
     for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
         owner = run.data.tags.get(OWNER, "")
-        if owner and not _alive(owner):
+        if owner and not is_alive(owner):
             client.set_terminated(run.info.run_id, "KILLED")
             dead.append(run.info.run_id)
     return dead
@@ -91,24 +94,9 @@ def flow_runs(client: MlflowClient, run_ids: Iterable[str]) -> set[str]:
     return {found[FLOW_RUN] for found in tags if FLOW_RUN in found}
 
 
-def _owner() -> str:
-    process = psutil.Process()
-    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
-
-
-def _alive(owner: str) -> bool:
-    host, pid, created = owner.rsplit(":", 2)
-    if host != socket.gethostname():
-        return True  # another machine's runs are its own to settle
-    try:
-        return bool(abs(psutil.Process(int(pid)).create_time() - float(created)) < 1)
-    except psutil.NoSuchProcess:
-        return False
-
-
 def open_pipeline(client: MlflowClient, experiment_id: str, name: str, stamps: Stamps) -> str:
     """Start the parent run of a pipeline."""
-    run = client.create_run(experiment_id, run_name=name, tags={**stamps.tags(), OWNER: _owner()})
+    run = _create(client, experiment_id, uuid4().hex, name, stamps.tags())
     _log_dataset(client, run.info.run_id, stamps, "pipeline")
     return str(run.info.run_id)
 
@@ -120,18 +108,38 @@ def open_sweep(
     if run := find(client, experiment_id, key):
         _reopen(client, run)
     else:
-        tags = {**stamps.tags(), KEY: key, OWNER: _owner()}
-        run = client.create_run(experiment_id, run_name=name, tags=tags)
+        run = _create(client, experiment_id, key, name, stamps.tags())
     _log_dataset(client, run.info.run_id, stamps, "sweep")
     return str(run.info.run_id)
 
 
 def find(client: MlflowClient, experiment_id: str, key: str) -> Run | None:
     """Return the first run of this key, if there is one."""
-    found = client.search_runs(
-        [experiment_id], f"tags.`{KEY}` = '{key}'", order_by=["attributes.start_time ASC"]
-    )
+    found = _of_key(client, experiment_id, key)
     return found[0] if found else None
+
+
+def _of_key(client: MlflowClient, experiment_id: str, key: str) -> list[Run]:
+    order = ["attributes.start_time ASC", "attributes.run_id ASC"]
+    return list(client.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'", order_by=order))
+
+
+def _create(
+    client: MlflowClient, experiment_id: str, key: str, name: str, tags: Mapping[str, str]
+) -> Run:
+    """Start the run of a key, one alone where the server's answer is lost as well."""
+    request = uuid4().hex
+    own = {**tags, KEY: key, OWNER: this_owner(), REQUEST: request}
+    began = int(time.time() * 1000)
+
+    def create() -> None:
+        client.create_run(experiment_id, start_time=began, run_name=name, tags=own)
+
+    def drop(extra: Run) -> None:
+        if extra.data.tags.get(REQUEST) == request:
+            client.delete_run(extra.info.run_id)
+
+    return once(client, lambda: _of_key(client, experiment_id, key), create, drop)
 
 
 def open_training(
@@ -154,12 +162,10 @@ def open_training(
     else:
         tags = {
             **stamps.tags(),
-            KEY: key,
             ARCHITECTURE: architecture,
-            OWNER: _owner(),
             MLFLOW_PARENT_RUN_ID: parent,
         }
-        run = client.create_run(experiment_id, run_name=name or architecture, tags=tags)
+        run = _create(client, experiment_id, key, name or architecture, tags)
     # Again for a run that is there: a kill may have come between it and these.
     params = {"architecture": architecture, "seed": seed, **recipe}
     client.log_batch(
@@ -171,7 +177,7 @@ def open_training(
 
 def _reopen(client: MlflowClient, run: Run) -> None:
     client.update_run(run.info.run_id, status="RUNNING")
-    client.set_tag(run.info.run_id, OWNER, _owner())
+    client.set_tag(run.info.run_id, OWNER, this_owner())
 
 
 def _log_dataset(client: MlflowClient, run_id: str, stamps: Stamps, context: str) -> None:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from convoy.cli import data, finder, networks, pipeline, registered, sweeps
+from convoy.cli import data, finder, networks, pipeline, registered, sweeps, tracing
 from convoy.errors import ConvoyError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ for command in (
     registered.history,
     registered.verify,
     registered.predict,
+    tracing.lineage,
     networks.architectures,
     finder.find,
     pipeline.up,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from convoy.cli import announcing
 from convoy.cli.terminal import Json, Model, client, print_json, project
 from convoy.errors import DataRefused, GateRefused, UsageError
 
@@ -40,6 +41,7 @@ def promote(
     if force and not reason.strip():
         raise UsageError("--force needs --reason: why the gate was overruled is kept.")
     connected = client()
+    announcing.check()
 
     from convoy import approval, gate, promotion, registry
 
@@ -54,33 +56,55 @@ def promote(
                 raise
             said = f"forced against the gate's verdict: {said}"
         registry.verify(chosen, connected.tracking_uri)
-    entry = promotion.promote(connected, name, version, said)
+    seen = champion.version if champion else None
+    entry = promotion.promote(connected, name, version, said, seen)
     if approval.of(chosen):
         approval.decide(connected, chosen, True, said)
     _moved(asdict(entry), name, as_json)
 
 
-def rollback(name: Model, as_json: Json = False) -> None:
+def rollback(
+    name: Model,
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
+    as_json: Json = False,
+) -> None:
     """Bring back the champion that the present one replaced."""
     connected = client()
 
-    from convoy import promotion
+    from convoy import promotion, registry
 
-    _moved(asdict(promotion.rollback(connected, name)), name, as_json)
+    def whole(chosen: registry.Registered) -> None:
+        registry.verify(chosen, connected.tracking_uri)
+
+    announcing.check()
+    _moved(asdict(promotion.rollback(connected, name, reason.strip(), whole)), name, as_json)
 
 
-def history(name: Model, as_json: Json = False) -> None:
+def history(
+    name: Model,
+    at: Annotated[
+        str, typer.Option(help="A day (2026-11-29, UTC) or an instant: what served then.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
     """Tell what served, since when, and why."""
     connected = client()
 
     from rich.console import Console
 
     from convoy import promotion
-    from convoy.tables import show_history
+    from convoy.journal import served_at
+    from convoy.tables import show_history, show_services
 
     promotion.settle(connected, name)
     entries = promotion.journal(connected, name)
-    if as_json:
+    if at:
+        found = served_at(entries, at)
+        if as_json:
+            print_json([asdict(service) for service in found])
+        else:
+            show_services(Console(), name, at, found)
+    elif as_json:
         print_json([asdict(entry) for entry in entries])
     else:
         show_history(Console(), name, entries)
@@ -143,6 +167,7 @@ def _which(model: str) -> tuple[str, str]:
 
 
 def _moved(entry: dict[str, Any], name: str, as_json: bool) -> None:
+    announcing.announce(project(), name, entry)
     if as_json:
         print_json(entry)
         return

@@ -120,7 +120,7 @@ def settle_verdict(work: Session, registered: Registration, verdict: Verdict) ->
             return registry.CHALLENGER
         if verdict.allowed:
             reason = f"the gate allowed it: {'; '.join(verdict.reasons)}"
-            promotion.promote(work.client, name, number, reason)
+            promotion.promote(work.client, name, number, reason, registered.champion)
         else:
             promotion.keep_challenger(work.client, name, number)
     else:

@@ -1,0 +1,27 @@
+"""Who is at work: a process by its machine, its id and its start, so that a reused id is not it."""
+
+import socket
+
+import psutil
+
+
+def this_owner() -> str:
+    """Return what names this process for as long as it lives, as "host:pid:start"."""
+    process = psutil.Process()
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+
+
+def is_here(owner: str) -> bool:
+    """Tell whether an owner is of this machine."""
+    return owner.rsplit(":", 2)[0] == socket.gethostname()
+
+
+def is_alive(owner: str) -> bool:
+    """Tell whether an owner still runs; another machine's runs are its own to settle."""
+    _, pid, created = owner.rsplit(":", 2)
+    if not is_here(owner):
+        return True
+    try:
+        return bool(abs(psutil.Process(int(pid)).create_time() - float(created)) < 1)
+    except psutil.NoSuchProcess:
+        return False

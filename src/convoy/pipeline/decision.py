@@ -18,7 +18,8 @@ def follow(
 ) -> tuple[Outcome, Entry | None]:
     """Promote the version that was waiting, or keep that it was declined.
 
-    Returns what came of it, and the promotion if there was one. Raises `GateRefused` where another version became champion since the gate compared.
+    Returns what came of it, and the promotion if there was one. Raises `GateRefused` where another
+    version became champion since the gate compared.
     """
     client = store.connect(plan.project)
     chosen = registry.version(client, result.model, result.version)

@@ -165,6 +165,19 @@ def test_a_verdict_is_kept_with_every_number_refusals_too(
     assert kept["numbers"]["gate"] == GATE.model_dump()
 
 
+def test_a_verdict_on_thousands_of_classes_is_kept_without_the_numbers_by_class(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, client = new_store(tmp_path, tmp_path_factory, monkeypatch)
+    add_versions(client, "digits", 1)
+    many = {f"class {number}": 0.97 for number in range(4000)}
+    evidence = replace(alone(replace(LIKE, recall=many)), support=dict.fromkeys(many, 5))
+    keep_verdict(client, "digits", "1", judge(GATE, evidence))
+    kept = json.loads(client.get_model_version("digits", "1").tags["convoy.verdict"])
+    assert kept["allowed"] and kept["numbers"]["evidence"]["challenger"]["accuracy"] == 0.97
+    assert "recall" not in kept["numbers"]["evidence"]["challenger"]
+
+
 def registered(version: str, verdict: Verdict | None) -> Registered:
     tags = {VERDICT: json.dumps(asdict(verdict))} if verdict else {}
     return Registered("digits", version, (), "run", 0, tags)

@@ -16,6 +16,9 @@ from convoy.evaluation.evidence import Comparison, Evidence, Scores
 from convoy.registry import VERDICT, Registered
 from convoy.settings import Gate
 
+LONGEST_TAG = 100_000
+"""Characters that MLflow takes in a tag of a version."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -162,8 +165,21 @@ def _refusal(evidence: Evidence, failed: list[str]) -> str:
 
 
 def keep_verdict(client: MlflowClient, name: str, number: str, verdict: Verdict) -> None:
-    """Keep what the gate said with the version, refusals too."""
-    client.set_model_version_tag(name, number, VERDICT, json.dumps(asdict(verdict)))
+    """Keep what the gate said with the version, refusals too.
+
+    Of more classes than a tag of MLflow takes, the numbers by class are left out of it.
+    """
+    told = json.dumps(asdict(verdict))
+    if len(told) > LONGEST_TAG:
+        told = json.dumps(_without(asdict(verdict), ("recall", "support")))
+    client.set_model_version_tag(name, number, VERDICT, told)
+
+
+def _without(value: Any, keys: tuple[str, ...]) -> Any:
+    """Return a JSON object without some keys, however deep."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without(inner, keys) for key, inner in value.items() if key not in keys}
 
 
 def require_permission(chosen: Registered, champion: Registered | None) -> None:

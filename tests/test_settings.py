@@ -239,7 +239,7 @@ def test_an_override_of_one_recipe_leaves_a_shared_yaml_anchor_alone(
 ) -> None:
     read()
     text = file.read_text().replace("  default:", "  default: &shared")
-    file.write_text(text.replace("run:\n", "  mlp: *shared\nrun:\n", 1))
+    file.write_text(text.replace("registry:\n", "  mlp: *shared\nregistry:\n", 1))
     settings = load(file, NAMES, ["recipes.mlp.epochs=3"])
     assert settings.recipe("mlp").epochs == 3
     assert settings.recipe("lenet5").epochs != 3

@@ -74,7 +74,8 @@ def test_a_tampered_byte_is_named_and_the_version_is_neither_served_nor_promoted
     without_champion(mine)
     for force in ((), ("--force", "--reason", "in a hurry")):
         refused(convoy(mine, "promote", "digits", "1", *force), 4, *words)
-    assert len(convoy(mine, "history", "digits", "--json").json()) == 1
+    told = convoy(mine, "history", "digits", "--json").json()
+    assert [entry["action"] for entry in told] == ["promote", "noticed"], "and nothing since"
 
 
 def test_other_scores_than_the_logged_ones_are_told(mine: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from convoy import approval, promotion, registry
+from convoy.client import Client
 from convoy.errors import ConvoyError
 from convoy.gate import Verdict
 from convoy.pipeline.release import Registration, judge, settle_verdict
@@ -34,7 +35,7 @@ def work(
 
 def session_of(client: MlflowClient, repository: Path, *overrides: str) -> Session:
     session = Session(make_plan(Project(repository), overrides=overrides), "a flow run")
-    session.client = client
+    session.client = Client(client.tracking_uri)
     return session
 
 

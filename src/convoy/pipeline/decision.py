@@ -1,5 +1,7 @@
 """What a person decides of a version that the gate has allowed, done."""
 
+from typing import Any
+
 from convoy import approval, gate, promotion, registry, store
 from convoy.outcome import Outcome
 from convoy.plan import Plan
@@ -35,7 +37,7 @@ def follow(
         serves = True
     approval.decide(client, chosen, approved, reason, by)
     present = registry.by_alias(client, result.model, registry.CHAMPION)
-    changed = {
+    changed: dict[str, Any] = {
         "alias": registry.CHAMPION if serves else registry.CHALLENGER,
         "champion": present.version if present else None,
         "waits": False,

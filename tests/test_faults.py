@@ -165,7 +165,7 @@ def test_whoever_was_taken_for_dead_leaves_the_alias_to_its_successor(
     server: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = Client(server)
-    write_as_before = promotion.write
+    write_as_before = write
 
     def overtaken(found: MlflowClient, model: str, entry: Entry) -> None:
         """After the intent, another process breaks the fence and promotes version 1 again."""

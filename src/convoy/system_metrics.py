@@ -6,6 +6,7 @@ MLflow's own monitor, which its fluent API would start; Convoy's runs belong to 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 INTERVAL = 5.0
 """Seconds between two samples, where MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL names no other."""
@@ -24,7 +25,7 @@ def monitored(run_id: str) -> Iterator[None]:
         return
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    monitor = SystemMetricsMonitor(
+    monitor: Any = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
         run_id,
         sampling_interval=INTERVAL,
         resume_logging=True,

@@ -162,9 +162,9 @@ def _log_evaluation(work: Session, training: Training, key: str) -> None:
         tracking.log_file(work.client, training.run_id, training.folder / file, "figures")
     for file in ("predictions.npz", "evaluation.json"):
         tracking.log_file(work.client, training.run_id, training.folder / file)
-    if (file := training.folder / "figures" / f"{CONFUSION}.png").is_file():
+    if (matrix := training.folder / "figures" / f"{CONFUSION}.png").is_file():
         # Once more, of its epoch: MLflow's charts show the images of several runs side by side.
-        keep_image(work.client, training.run_id, file, CONFUSION, training.result.best_epoch)
+        keep_image(work.client, training.run_id, matrix, CONFUSION, training.result.best_epoch)
     epochs = training.result.best_epoch, training.result.epochs
     how = notes.again(work.stamps, work.plan, [training.architecture])
     note = notes.training(row_of(training), work.stamps, epochs, how)

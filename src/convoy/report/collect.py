@@ -80,7 +80,7 @@ def _pipeline(client: "MlflowClient", run_id: str) -> "Run":
 
 def _own(there: Files, run_id: str) -> dict[str, Any]:
     found = there.bring(run_id, FILE)
-    kept = read_json(found) if found else None
+    kept: Any = read_json(found) if found else None
     try:
         return {
             "outcome": Outcome.model_validate(kept["outcome"]),
@@ -153,7 +153,7 @@ def _evaluation(
     there: Files, run_id: str, predictions: Predictions | None, missing: dict[str, str]
 ) -> Evaluation | None:
     found = there.bring(run_id, "evaluation.json")
-    kept = read_json(found) if found else None
+    kept: Any = read_json(found) if found else None
     if isinstance(kept, Mapping):
         for what, reason in _listed(kept.get("missing")):
             missing[what] = reason

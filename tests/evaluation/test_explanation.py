@@ -1,5 +1,7 @@
 """That every network can be looked into by hooks alone, and what is shown is what it computes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -123,6 +125,18 @@ def test_the_filters_are_the_first_weights_the_largest_first() -> None:
     assert found.weights.shape == (512, 1, 32, 32)
     norms = found.weights.flatten(1).norm(dim=1).numpy()
     assert (np.diff(norms) <= 0).all()
+
+
+def test_where_no_image_is_right_mistakes_are_explained_and_the_other_way_round() -> None:
+    one = subject(count=6)
+    shares = one.scored.probabilities
+    answers = shares.argmax(axis=1)
+    for labels, right in (((answers + 1) % 3, False), (answers, True)):
+        scored = replace(one.scored, labels=labels)
+        numbers = explanation.examples(scored)
+        assert numbers
+        assert all(scored.correct[n] == right for n in numbers)
+        drawn(explanation.cam(replace(one, scored=scored)))
 
 
 def test_examples_are_of_different_classes_and_mistakes_of_different_pairs() -> None:

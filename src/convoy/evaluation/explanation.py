@@ -79,7 +79,8 @@ def examples(scored: Scored, most: int = MOST) -> list[int]:
     """
     sure, right = confidence(scored), []
     there = np.unique(scored.labels[scored.correct])
-    for label in there[np.unique(np.linspace(0, len(there) - 1, most).round().astype(int))]:
+    spread = np.linspace(0, len(there) - 1, min(most, len(there))).round().astype(int)
+    for label in there[spread]:
         of_class = np.flatnonzero(scored.correct & (scored.labels == label))
         by_confidence = of_class[np.argsort(sure[of_class], kind="stable")]
         right.append(int(by_confidence[len(by_confidence) // 2]))

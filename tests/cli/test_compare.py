@@ -50,7 +50,8 @@ def twin(root: Path, run: dict[str, Any], folder: Path) -> str:
     client = client_of(root)
     of = client.get_run(run["run_id"])
     kept = Predictions.load(Path(client.download_artifacts(run["run_id"], FILE, str(folder))))
-    made = client.create_run(of.info.experiment_id, run_name="twin", tags=of.data.tags)
+    tags = {name: value for name, value in of.data.tags.items() if name != "mlflow.runName"}
+    made = client.create_run(of.info.experiment_id, run_name="twin", tags=tags)
     for name, value in {**of.data.params, "seed": "2"}.items():
         client.log_param(made.info.run_id, name, value)
     tracking.log_metrics(client, made.info.run_id, of.data.metrics)

@@ -56,7 +56,7 @@ def report(
     if as_json:
         print_json({**numbers(found), "file": str(file), "address": address})
         return
-    typer.echo(f"{found.name}: {len(found.networks)} networks, {len(html) / 1e6:.1f} MB")
+    typer.echo(f"{found.name}: {', '.join(one.architecture for one in found.networks)}")
     for what, reason in found.missing.items():
         typer.echo(f"Missing: {what} ({reason}).")
     typer.echo(f"The page: {file}\nIn the MLflow UI, while `make up` runs: {address}")

@@ -7,7 +7,7 @@ import numpy as np
 
 from convoy.evaluation.evidence import Comparison, Evidence, Scores
 from convoy.evaluation.significance import mcnemar, paired_differences, paired_interval
-from convoy.settings import Gate
+from convoy.requirements import Gate
 
 GATE = Gate(
     floor=0.9,

@@ -56,6 +56,7 @@ def test_dvc_prepares_again_where_code_that_decides_it_has_changed() -> None:
         "augmentation",
         "published",
         "recipe",
+        "requirements",
         "section",
         "settings",
         "space",

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from convoy.errors import GateRefused
 from convoy.evaluation.evidence import Comparison, Evidence, Scores
 from convoy.registry import VERDICT, Registered
-from convoy.settings import Gate
+from convoy.requirements import Gate
 
 LONGEST_TAG = 100_000
 """Characters that MLflow takes in a tag of a version."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_va
 
 from convoy.errors import UsageError, nearest
 from convoy.recipe import Recipe
+from convoy.requirements import Evaluation, Gate, Registry
 from convoy.section import Section, Share
 from convoy.space import Sweep
 
@@ -71,35 +72,6 @@ class Checks(Section):
     leakage: Annotated[float, Field(ge=0, le=1)]
     rarest: Annotated[int, Field(ge=1)]
     imbalance: Annotated[float, Field(ge=1)]
-
-
-class Evaluation(Section):
-    """What is found out about each trained network beside its scores."""
-
-    robustness: Annotated[int, Field(ge=0)]
-    """Test images that are harmed at most, in 35 ways each; none if it is 0."""
-
-
-class Gate(Section):
-    """What a version must show before it serves."""
-
-    floor: Annotated[float, Field(ge=0, le=1)]
-    class_floor: Annotated[float, Field(ge=0, le=1)]
-    calibration: Annotated[float, Field(gt=0, le=1)]
-    latency: Annotated[float, Field(gt=0)]
-    tolerance: Annotated[float, Field(ge=0, lt=1)]
-    margin: Annotated[float, Field(ge=0, lt=1)]
-    alpha: Share
-    class_loss: Annotated[float, Field(ge=0, le=1)]
-    saving: Share
-    require_approval: bool
-    """Whether what the gate allowed waits for a person before it serves."""
-
-
-class Registry(Section):
-    """What a registered version holds beside its graph."""
-
-    onnx: bool
 
 
 class Settings(Section):

@@ -66,6 +66,7 @@ def fences(client: MlflowClient) -> list[str]:
     return [m.name for m in client.search_registered_models() if claims.is_fence(m.name)]
 
 
+@pytest.mark.soak
 def test_lost_answers_make_no_second_experiment_run_version_or_promotion(
     proxy: Proxy, server: str, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_mlflows_own_client_makes_two_runs_of_a_lost_answer(
     assert len(plain.search_runs([experiment])) == 2
 
 
+@pytest.mark.soak
 def test_a_promotion_cut_off_at_any_request_is_settled_by_the_next_command(
     proxy: Proxy, server: str, name: str
 ) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
@@ -37,6 +38,8 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     Raises `ParityFailed` where an exported form of the network answers otherwise than it did when
     it was evaluated; no version is then created.
     """
+    # Creating a version looks up its model by the address that all of MLflow has.
+    mlflow.set_tracking_uri(spec["tracking_uri"])
     client = Client(spec["tracking_uri"])
     kept = Predictions.load(Path(spec["folder"]) / FILE).test.probabilities
     with tempfile.TemporaryDirectory() as scratch:

@@ -227,7 +227,7 @@ def test_files_that_are_no_images_are_refused_beside_those_that_are(
         (("rollback", "digits"), 2, "digits has no earlier champion to go back to"),
         (("promote", "digits", "1"), 2, "digits version 1 is the champion already"),
         (("history", "letters"), 2, "unknown registered model 'letters'"),
-        (("compare", "deadbeef"), 1, "MLflow knows no run 'deadbeef'"),
+        (("compare", "deadbeef"), 2, "MLflow knows no run 'deadbeef'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

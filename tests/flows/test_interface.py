@@ -22,7 +22,7 @@ from tests.flows.conftest import Chapter
 from tests.flows.test_up import free_port
 from tests.terminal import convoy, environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
 NOISE = ("users/current", "WebGL", "AG Grid", "React Router", "Warning: ", "[antd", "favicon")
 """What MLflow's pages complain of by themselves, whatever is shown."""
@@ -105,12 +105,6 @@ def test_the_runs_table_has_the_columns_that_tell_networks_apart(
     body = tab.page.locator("body").inner_text()
     assert "mlp" in body, "not inside a run that is closed"
     assert complaints(tab) == []
-
-
-def test_the_view_is_offered_by_its_name(tab: Browser, served: Served) -> None:
-    show(tab, runs_address(served.base, served.outcome["experiment_id"], views.ID), "lenet5")
-    tab.page.get_by_role("button", name=re.compile("views", re.IGNORECASE)).first.click()
-    tab.page.get_by_text(views.NAME).first.wait_for()
 
 
 def test_the_charts_have_a_section_for_each_group(tab: Browser, served: Served) -> None:

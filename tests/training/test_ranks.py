@@ -122,6 +122,7 @@ def test_a_program_that_was_asked_to_end_never_ends_as_if_it_were_done(
     assert found(tmp_path / "checkpoints", "last", "within")[0].is_whole()
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(900)  # seven starts of PyTorch, for minutes on a busy machine
 def test_processes_that_are_ended_leave_nothing_and_go_on_to_the_same_bits(
     tiny: dict[str, str], tmp_path: Path

@@ -107,6 +107,12 @@ def test_the_runs_table_has_the_columns_that_tell_networks_apart(
     assert complaints(tab) == []
 
 
+def test_the_view_is_offered_by_its_name(tab: Browser, served: Served) -> None:
+    show(tab, runs_address(served.base, served.outcome["experiment_id"], views.ID), "lenet5")
+    tab.page.get_by_role("button", name=re.compile("views", re.IGNORECASE)).first.click()
+    tab.page.get_by_text(views.NAME).first.wait_for()
+
+
 def test_the_charts_have_a_section_for_each_group(tab: Browser, served: Served) -> None:
     experiment = served.outcome["experiment_id"]
     show(tab, runs_address(served.base, experiment, views.ID, charts=True), "lenet5")

@@ -172,8 +172,9 @@ def test_the_sweeps_run_has_the_best_and_nothing_is_left_running(swept: Swept) -
     assert parent.data.tags["convoy.best.learning_rate"] == str(best["values"]["learning_rate"])
     assert parent.data.metrics["val/best_accuracy"] == best["val_accuracy"]
     assert parent.data.metrics["trials/failed"] == 1
-    complete = [row for row in outcome["rows"] if row["state"] == "complete"]
-    assert ("importance/learning_rate" in parent.data.metrics) == (len(complete) > 1)
+    # Trials that came to the same cannot tell what made the difference.
+    came_to = {row["val_accuracy"] for row in outcome["rows"] if row["state"] == "complete"}
+    assert ("importance/learning_rate" in parent.data.metrics) == (len(came_to) > 1)
     everything = client.search_runs([digits_experiment(client)])
     assert {run.info.status for run in everything} == {"FINISHED", "KILLED"}
 

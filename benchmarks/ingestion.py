@@ -100,8 +100,9 @@ def _photographs(folder: Path) -> Iterator[Row]:
         one = medians["convoy, 1 thread"]
         name = f"400x533 photographs to {side}"
         detail = {"images a second": medians}
-        yield Row(f"{name}, times Pillow", one / medians["Pillow, bilinear"], 2, True, detail)
-        yield Row(f"{name}, times Pillow (bicubic)", one / medians["Pillow, bicubic"])
+        yield Row(f"{name}, times a plain Pillow loop", one / medians["Pillow"], 2, True, detail)
+        # The filter that Convoy has too, which Pillow takes only where one asks for it.
+        yield Row(f"{name}, times Pillow (bilinear)", one / medians["Pillow, bilinear"])
         if len(cores) > 1:
             two = medians["convoy, 2 threads"]
             yield Row(f"{name}, two threads against one", two / one, 1.7, True)
@@ -264,7 +265,7 @@ def _decode(folder: str, side: str, threads: str) -> dict[str, Any]:
     size = (int(side), int(side))
     dataset = Dataset(**dataset_of("files", Path(folder), channels="rgb", image_size=int(side)))
 
-    def pillow(some: list[Path], resampling: Image.Resampling) -> int:
+    def pillow(some: list[Path], resampling: Image.Resampling | None = None) -> int:
         for path in some:
             np.asarray(Image.open(path).convert("RGB").resize(size, resampling))
         return len(some)
@@ -275,8 +276,8 @@ def _decode(folder: str, side: str, threads: str) -> dict[str, Any]:
 
     rated: dict[str, Callable[[list[Path]], int]] = {}
     if threads == "1":
+        rated["Pillow"] = pillow
         rated["Pillow, bilinear"] = partial(pillow, resampling=Image.Resampling.BILINEAR)
-        rated["Pillow, bicubic"] = partial(pillow, resampling=Image.Resampling.BICUBIC)
     rated[f"convoy, {threads} thread{'s' * (threads != '1')}"] = convoy
     rates = {}
     for name, loop in rated.items():

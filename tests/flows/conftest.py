@@ -40,6 +40,7 @@ def new_project(_clone: Path, _ready: Path, tmp_path_factory: pytest.TempPathFac
         params["run"]["architectures"] = ["mlp", "lenet5"]
         for architecture in ("mlp", "lenet5"):
             params["recipes"][architecture]["epochs"] = 4
+        params["evaluation"]["robustness"] = 8  # each image is scored 35 times
         # A few epochs leave a network unsure of itself.
         params["gate"] |= {"floor": 0.8, "class_floor": 0.0, "calibration": 1.0}
         # In the file's order: dvc.lock records a dataset's values as they stand there.

@@ -1,6 +1,5 @@
 """Images as they come out of a source: decoded, hashed and resized, on all cores, in order."""
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import torch
+from blake3 import blake3
 from numpy.typing import NDArray
 
 from convoy.decoding import Unreadable, converted, decode, format_of
@@ -30,7 +30,7 @@ class Decoded(NamedTuple):
 
     source: LabelledImage
     content: bytes
-    """sha256 of the decoded pixels and their shape (32 bytes)."""
+    """BLAKE3 of the decoded pixels and their shape (32 bytes)."""
     format: str
     width: int
     height: int
@@ -47,8 +47,11 @@ class Known(NamedTuple):
 
 
 def content_hash(image: NDArray[np.uint8]) -> bytes:
-    """Return the sha256 of an image's (H, W, C) pixels and shape, 32 bytes."""
-    found = hashlib.sha256("x".join(map(str, image.shape)).encode() + b":")
+    """Return the BLAKE3 of an image's (H, W, C) pixels and shape, 32 bytes.
+
+    Of a photograph's pixels, SHA-256 would take nearly half as long as decoding them.
+    """
+    found = blake3("x".join(map(str, image.shape)).encode() + b":")
     found.update(np.ascontiguousarray(image).data)
     return found.digest()
 

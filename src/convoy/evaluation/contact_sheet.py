@@ -7,14 +7,14 @@ network has six of them.
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from convoy.evaluation.figures import FAINT, INK
+from convoy.evaluation.colours import FAINT, INK
 
 MARGIN = 0.25
 """Inches around a sheet."""
@@ -74,17 +74,35 @@ class Sheet:
         points: float = 8,
         colour: str = INK,
         within: float | None = None,
-        align: str = "left",
+        align: Literal["left", "centre", "right"] = "left",
+        turned: bool = False,
     ) -> None:
         """Write a line whose middle is at the height y; what is longer than `within` is cut.
 
-        It begins at x, has its middle there ("centre") or ends there ("right").
+        It begins at x, has its middle there ("centre") or ends there ("right"). One that is
+        `turned` is read from below: its middle is at x, and y is where it ends or has its middle.
         """
         shown = " ".join(text.split()) if within is None else cut(text, points, within)
         self.words.append(shown)
+        if turned:
+            self._write_upwards(shown, x, y, points, colour, align)
+            return
         place = x * DPI, y * DPI + MIDDLE * points * DPI / 72
         anchor = {"left": "ls", "centre": "ms", "right": "rs"}[align]
         self._draw.text(place, shown, fill=colour, font=_font(points), anchor=anchor)
+
+    def _write_upwards(
+        self, text: str, x: float, y: float, points: float, colour: str, align: str
+    ) -> None:
+        size = points * DPI / 72
+        length = max(1, round(_font(points).getlength(text)))
+        mask = Image.new("L", (length, round(1.5 * size)))
+        middle = mask.height / 2 + MIDDLE * size
+        ImageDraw.Draw(mask).text((0, middle), text, fill=255, font=_font(points), anchor="ls")
+        mask = mask.transpose(Image.Transpose.ROTATE_90)
+        top = _pixels(y) - (mask.height // 2 if align == "centre" else 0)
+        corner = _pixels(x) - mask.width // 2, top
+        self._image.paste(ImageColor.getrgb(colour), corner, mask)
 
     def pair(
         self,
@@ -106,6 +124,10 @@ class Sheet:
     def rule(self, y: float, left: float, right: float) -> None:
         """Draw a thin line across."""
         self._draw.line([_pixels(left), _pixels(y), _pixels(right), _pixels(y)], fill=RULE)
+
+    def upright(self, x: float, top: float, bottom: float) -> None:
+        """Draw a thin line down."""
+        self._draw.line([_pixels(x), _pixels(top), _pixels(x), _pixels(bottom)], fill=RULE)
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: str) -> None:
         """Fill a rectangle."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from convoy.evaluation.colours import BLUE, FAINT, VERMILION
 from convoy.evaluation.contact_sheet import (
     HEAD,
     MARGIN,
@@ -16,7 +17,6 @@ from convoy.evaluation.contact_sheet import (
     plural,
     rows_of,
 )
-from convoy.evaluation.figures import BLUE, FAINT, VERMILION
 from convoy.evaluation.label_errors import Suspect
 from convoy.evaluation.mistakes import Pair, confidence, worst_mistakes
 from convoy.evaluation.predictions import Scored

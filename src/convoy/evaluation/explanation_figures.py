@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from convoy.evaluation.colours import BLUE, FAINT, RIGHT_OR_WRONG, VERMILION
 from convoy.evaluation.contact_sheet import HEAD, MARGIN, Sheet, percent, rows_of
-from convoy.evaluation.figures import BLUE, FAINT, RIGHT_OR_WRONG, VERMILION
 from convoy.evaluation.filters import Filters
 from convoy.evaluation.pictures import glowing
 from convoy.evaluation.tracing import Layer

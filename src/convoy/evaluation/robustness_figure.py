@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from convoy.evaluation.chart import Chart
+from convoy.evaluation.colours import BLUE, VERMILION
 from convoy.evaluation.contact_sheet import MARGIN, Sheet, plural
-from convoy.evaluation.figures import BLUE, FAINT, INK, VERMILION
 from convoy.evaluation.robustness import Robustness
 from convoy.evaluation.significance import wilson_interval
 
@@ -34,7 +35,8 @@ def robustness_figure(
     for place, name in enumerate(found.accuracy):
         x = LEFT + place % COLUMNS * (WIDE + BETWEEN)
         y = TOP + place // COLUMNS * ROW
-        _draw_curve(sheet, x, y, found, name, bottom)
+        chart = Chart(sheet, x, y, WIDE, HIGH, (-0.5, STEPS - 0.5), (bottom, 1.0))
+        _draw_curve(chart, found, name, labelled=place % COLUMNS == 0)
         for step, picture in enumerate(samples[name]):
             middle = x + WIDE * (step + 0.5) / STEPS
             sheet.show(picture, middle - THUMB / 2, y + HIGH + 0.24, THUMB)
@@ -55,37 +57,19 @@ def _reading(found: Robustness) -> str:
     )
 
 
-def _draw_curve(
-    sheet: Sheet, x: float, y: float, found: Robustness, name: str, bottom: float
-) -> None:
-    """Draw accuracy by strength with its 95 % interval, its upper left corner at (x, y)."""
-
-    def across(step: float) -> float:
-        return x + WIDE * (step + 0.5) / STEPS
-
-    def down(accuracy: float) -> float:
-        return y + HIGH * (1 - (max(accuracy, bottom) - bottom) / (1 - bottom))
-
-    sheet.write(name, x, y - 0.22, points=10)
-    if (area := found.relative[name]) is not None:
-        sheet.write(f"{area:.1%}", x + WIDE, y - 0.22, points=9, colour=BLUE, align="right")
-    for tick in np.arange(bottom, 1.01, 0.2):
-        sheet.rule(down(tick), x, x + WIDE)
-        if x == LEFT:
-            sheet.write(f"{tick:.0%}", x - 0.08, down(tick), align="right")
+def _draw_curve(chart: Chart, found: Robustness, name: str, labelled: bool) -> None:
+    """Draw accuracy by strength with its 95 % interval."""
+    area = found.relative[name]
+    chart.name(name, "" if area is None else f"{area:.1%}", BLUE)
+    ticks = np.arange(chart.y[0], 1.01, 0.2)
+    chart.mark_y({float(tick): f"{tick:.0%}" if labelled else "" for tick in ticks})
     values = [found.clean, *found.accuracy[name]]
-    steps = range(len(values))
     spread = [wilson_interval(round(value * found.images), found.images) for value in values]
-    lows = [(across(step), down(low)) for step, (low, _) in zip(steps, spread, strict=True)]
-    highs = [(across(step), down(high)) for step, (_, high) in zip(steps, spread, strict=True)]
-    sheet.area([*lows, *reversed(highs)], BLUE, 0.15)
-    sheet.line([(x, down(found.clean)), (x + WIDE, down(found.clean))], FAINT, 0.8)
-    curve = [(across(step), down(value)) for step, value in zip(steps, values, strict=True)]
-    sheet.line(curve, BLUE)
-    for step, place in zip(steps, curve, strict=True):
-        sheet.dot(place, BLUE)
-        label = str(step) if step else "clean"
-        sheet.write(label, across(step), y + HIGH + 0.12, align="centre")
+    lows, highs = (list(enumerate(end)) for end in zip(*spread, strict=True))
+    chart.band(lows, highs, BLUE)
+    chart.straight((chart.x[0], found.clean), (chart.x[1], found.clean))
+    chart.curve(list(enumerate(values)), BLUE)
+    chart.mark_x({step: str(step) if step else "clean" for step in range(len(values))})
 
 
 def _draw_areas(sheet: Sheet, x: float, y: float, found: Robustness) -> None:
@@ -100,4 +84,4 @@ def _draw_areas(sheet: Sheet, x: float, y: float, found: Robustness) -> None:
         sheet.write(name, left - 0.08, top + row / 2, align="right")
         colour = VERMILION if place == len(order) - 1 else BLUE
         sheet.box(left, top + 0.2 * row, end, top + 0.8 * row, colour)
-        sheet.write(f"{areas[name]:.0%}", end + 0.06, top + row / 2, colour=INK)
+        sheet.write(f"{areas[name]:.0%}", end + 0.06, top + row / 2)

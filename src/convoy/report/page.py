@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from convoy.lineage_drawing import inside
 from convoy.report import sections
 from convoy.report.charts import percent, short
 from convoy.report.record import Network, Report
@@ -48,6 +49,7 @@ def page(report: Report) -> str:
         style=Markup(style),
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         galleries=galleries,
+        lineage=Markup(inside(report.lineage)) if report.lineage else None,
         missing=missing,
         percent=percent,
         short=short,

@@ -1,12 +1,6 @@
 """MLflow's own pages in a real browser, on a real server with the runs of a real pipeline."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +13,8 @@ from convoy.addresses import artifact_address, runs_address
 from convoy.report import REPORT
 from tests.browser import Browser, browser, program
 from tests.flows.conftest import Chapter
-from tests.flows.test_up import free_port
-from tests.terminal import convoy, environment
+from tests.servers import mlflow_server
+from tests.terminal import convoy
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
@@ -42,37 +36,11 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(first: Chapter) -> Iterator[Served]:
+def served(first: Chapter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     program()  # without a browser nothing here is worth a server
-    port = free_port()
     database = f"sqlite:///{first.root / '.convoy' / 'mlflow.db'}"
-    options = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(
-        [sys.executable, *command, "--workers", "1", "--backend-store-uri", database],
-        cwd=first.root / ".convoy",
-        env=environment(first.root, options),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        _wait(f"http://127.0.0.1:{port}/health")
-        yield Served(first.root, f"http://127.0.0.1:{port}", first.done.json())
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
-
-
-def _wait(address: str) -> None:
-    deadline = time.monotonic() + 180
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            assert time.monotonic() < deadline, "the server did not come up"
-            time.sleep(0.5)
+    with mlflow_server(tmp_path_factory.mktemp("server"), database) as base:
+        yield Served(first.root, base, first.done.json())
 
 
 @pytest.fixture(scope="module")

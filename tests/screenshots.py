@@ -72,7 +72,7 @@ def keep(picture: bytes, file: Path) -> None:
     with Image.open(io.BytesIO(picture)) as image:
         few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
         few.save(file, optimize=True)
-    print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
+    sys.stdout.write(f"{file}: {file.stat().st_size / 1000:.0f} kB\n")
 
 
 if __name__ == "__main__":

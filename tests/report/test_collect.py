@@ -53,7 +53,7 @@ def test_the_report_is_whole_from_what_the_store_has(kept: Kept) -> None:
     html = page(report)
     assert "resnet20 is better than mlp" in html
     listed = html.partition('id="missing"')[2]
-    assert "lenet5: coverage: too few images." in listed
+    assert "mlp, lenet5, resnet20: coverage: too few images." in listed, "once, of all three"
     assert "lineage: unknown registered model &#39;signs&#39;" in listed, "nothing is registered"
 
 

@@ -106,6 +106,8 @@ def test_the_printed_address_compares_exactly_the_runs_of_the_pipeline(
     show(tab, address, "Comparing 2 Runs from 1 Experiment")
     body = tab.page.locator("body").inner_text()
     assert all(run in body for run in served.runs)
+    drawn = tab.page.locator(".js-plotly-plot").first
+    drawn.get_by_text("val/accuracy").first.wait_for()
     assert complaints(tab) == []
 
 

@@ -1,6 +1,7 @@
 """The tasks that train and evaluate an architecture, and what MLflow is told of them."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +93,20 @@ def fit(
     def log(row: dict[str, Any]) -> None:
         nonlocal logged
         if row["epoch"] > logged:
-            tracking.log_epoch(work.client, run_id, row["epoch"], row["metrics"])
+            # First of all: MLflow's compare page draws the metric that was logged first.
+            metrics = {"val/accuracy": row["metrics"]["val/accuracy"], **row["metrics"]}
+            tracking.log_epoch(work.client, run_id, row["epoch"], metrics)
             logged = row["epoch"]
 
     def follow(row: dict[str, Any]) -> None:
+        nonlocal monitoring
         if row["event"] == "note":
             report(Step(step, "running", row["text"]))
             return
         log(row)
+        if not monitoring:  # behind the first epoch, as what the machine does is not to be drawn
+            stack.enter_context(monitored(run_id))
+            monitoring = True
         watch(row)
         left = row["seconds"] / row["epoch"] * (row["epochs"] - row["epoch"])
         report(
@@ -113,8 +120,8 @@ def fit(
             )
         )
 
-    output = folder / "log.txt"
-    with monitored(run_id):
+    output, monitoring = folder / "log.txt", False
+    with ExitStack() as stack:
         found = launcher.run("convoy.training.fit", spec.model_dump(), output, follow)
     for row in history(folder):  # those that a crash kept from MLflow
         log(row)

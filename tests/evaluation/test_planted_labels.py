@@ -56,7 +56,7 @@ def learn(images: Tensor, labels: Tensor, epochs: int) -> torch.nn.Module:
     batches = -(-len(images) // 64)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, epochs * batches)
     for _ in range(epochs):
-        for chosen in torch.randperm(len(images)).split(64):
+        for chosen in torch.split(torch.randperm(len(images)), 64):
             down, across = torch.randint(-2, 3, (2,)).tolist()
             moved = images[chosen].roll((down, across), dims=(2, 3))
             loss = F.cross_entropy(network(moved), labels[chosen])
@@ -87,7 +87,7 @@ def planted(
     for seed, split in enumerate(("val", "test"), start=1):
         images, labels = images_of(files, split, 10_000)  # type: ignore[arg-type]
         with torch.inference_mode():
-            shares = torch.cat([network(part).softmax(dim=1) for part in images.split(500)])
+            shares = torch.cat([network(part).softmax(dim=1) for part in torch.split(images, 500)])
         given = flipped(labels, seed)
         wrong.append(given != labels)
         named = contents(len(labels), seed * 100_000)

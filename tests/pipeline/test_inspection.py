@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from convoy import store, tracking
 from convoy.architectures import build
+from convoy.client import Client
 from convoy.pipeline.inspection import MISSING, inspect
 from convoy.pipeline.session import Session, Training
 from convoy.plan import make_plan
@@ -53,7 +54,8 @@ def work(
     """A session at a trained network, whose programs start without anything preloaded."""
     project, client = new_store(tmp_path, tmp_path_factory, monkeypatch)
     session = Session(make_plan(Project(repository)), "a flow run")
-    session.client, session.experiment = client, store.experiment(client, project, "digits")
+    session.client = Client(client.tracking_uri)
+    session.experiment = store.experiment(client, project, "digits")
     session.version = Version("digits", STAMPS.version, tiny)
     session.manifest = session.version.manifest
     parent = tracking.open_pipeline(client, session.experiment, "pipeline", STAMPS)

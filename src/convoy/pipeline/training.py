@@ -89,6 +89,7 @@ def fit(
     folder.mkdir(exist_ok=True)
     logged = tracking.epochs_logged(work.client, run_id)
     before = history(folder)
+    monitoring = False
 
     def log(row: dict[str, Any]) -> None:
         nonlocal logged
@@ -120,7 +121,7 @@ def fit(
             )
         )
 
-    output, monitoring = folder / "log.txt", False
+    output = folder / "log.txt"
     with ExitStack() as stack:
         found = launcher.run("convoy.training.fit", spec.model_dump(), output, follow)
     for row in history(folder):  # those that a crash kept from MLflow

@@ -4,9 +4,6 @@
 owner would look through has most of those of val and test at its top.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -74,7 +71,7 @@ def planted(
     """What a network says of val and test, and which of their labels, in that order, are wrong."""
     origin, source, epochs = {
         "mnist": (MNIST, "mnist", 3),
-        "sign-digits": (SIGNS, "files", 40),
+        "sign-digits": (SIGNS, "files", 30),
     }[request.param]
     if not origin.exists():
         pytest.skip(f"needs {origin}, which this machine does not have")
@@ -96,12 +93,11 @@ def planted(
 
 
 def test_most_of_the_flipped_labels_are_within_the_worst_twentieth(
-    planted: tuple[Predictions, NDArray[np.bool_]], record_property: Callable[[str, Any], None]
+    planted: tuple[Predictions, NDArray[np.bool_]],
 ) -> None:
     found, wrong = planted
     worst = quality(found).argsort()[: round(LOOKED_AT * len(wrong))]
     share = wrong[worst].sum() / wrong.sum()
-    record_property("found", float(share))
     assert share >= 0.6, f"{share:.1%} of {wrong.sum()} among {len(worst)}"
 
 

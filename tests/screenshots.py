@@ -17,12 +17,14 @@ from PIL import Image
 from convoy import tracking, views
 from convoy.addresses import CLASSIC, compare_address, runs_address
 from convoy.report import REPORT
-from tests.browser import Browser, browser
+from tests.browser import browser
 from tests.servers import mlflow_server
 
 COLOURS = 192
 """Of a picture, which keeps it below 300 kB."""
-SETTLED = 4000
+CLOSE_ASSISTANT = "mlflow.assistant.chat_panel.close"
+"""What MLflow calls the button that closes what it opens beside every page."""
+SETTLED = 6000
 """Milliseconds after which MLflow's pages have drawn their charts."""
 
 
@@ -46,7 +48,8 @@ def main(project: Path, folder: Path) -> None:
             for name, address in pages.items():
                 tab.open("about:blank")
                 tab.open(address, 1600, 1000)
-                close_assistant(tab)
+                if name == "runs":  # the browser remembers that it was closed
+                    tab.page.locator(f"[data-component-id='{CLOSE_ASSISTANT}']").click()
                 tab.page.wait_for_timeout(SETTLED)
                 keep(tab.page.screenshot(), folder / f"{name}.png")
     with tempfile.TemporaryDirectory() as scratch:
@@ -55,16 +58,6 @@ def main(project: Path, folder: Path) -> None:
             with browser(dark) as tab:
                 tab.open(page, 1200, 1500)
                 keep(tab.page.screenshot(), folder / f"{name}.png")
-
-
-def close_assistant(tab: Browser) -> None:
-    """Close what MLflow opens beside every page, as a person does once."""
-    button = tab.page.get_by_label("Close", exact=False)
-    tab.page.wait_for_timeout(SETTLED)
-    for place in range(button.count()):
-        if button.nth(place).is_visible():
-            button.nth(place).click()
-            return
 
 
 def keep(picture: bytes, file: Path) -> None:

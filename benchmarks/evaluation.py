@@ -37,7 +37,7 @@ from convoy.files import read_json, write_json
 from convoy.graph import ArchitectureRecord
 from convoy.shards import Stored
 
-MEASURED = 40
+MEASURED = 10
 """Replicates that the peer really makes."""
 MEMORY = (10_000, 40_000)
 """Test images between which memory may grow by what is known of each, but not by its pixels."""

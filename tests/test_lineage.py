@@ -9,8 +9,8 @@ from mlflow import MlflowClient
 
 from convoy import promotion, registry, store, tracking
 from convoy.errors import NotReproducible, UsageError
-from convoy.lineage import Chain, trace
-from convoy.lineage_drawing import draw
+from convoy.lineage import Chain, recorded, trace
+from convoy.lineage_drawing import draw, inside
 from convoy.project import Project
 from convoy.reproduction import differences, recipe_of, reproduce
 from convoy.settings import load
@@ -68,6 +68,18 @@ def test_what_changed_since_the_last_champion_is_said_or_why_not(
     assert "is not in DVC's cache" in step.unknown
 
 
+def test_mlflow_alone_tells_the_same_chain_but_for_how_the_data_changed(
+    made: tuple[Project, MlflowClient, str],
+) -> None:
+    project, client, _ = made
+    (chain,) = trace(client, project, "signs@champion").chains
+    assert recorded(client, registry.version(client, "signs", "1")) == chain
+    _run(client, project, replace(STAMPS, version="d" * 32 + ".dir"), "two")
+    later = recorded(client, registry.version(client, "signs", "2"))
+    assert later.since_champion and later.since_champion.model_version == "1"
+    assert "other data than version 1" in draw(later)
+
+
 @pytest.mark.parametrize("target", ["nothing", "signs", "zz@champion", "f" * 12])
 def test_what_leads_nowhere_is_refused(
     target: str, made: tuple[Project, MlflowClient, str]
@@ -85,6 +97,10 @@ def test_a_drawing_is_valid_svg_with_everything_escaped(
     texts = [found.text for found in root.iter() if found.tag.endswith("text")]
     assert "<script>alert(1)</script>" in texts and '"&<' in texts
     assert len([found for found in root.iter() if found.tag.endswith("rect")]) == 5
+    (words,) = [found.text or "" for found in root.iter() if found.tag.endswith("desc")]
+    assert "run: <script>alert(1)</script>" in words and "promotions:" in words
+    within = inside(replace(chain, run_name="turned\u202eround"))
+    assert "<style" not in within and "turned\\u202eround" in within
     bare = Chain("r" * 32, "mlp", "FINISHED", "signs", "v", "d", "c", True, "", {})
     assert len([e for e in ElementTree.fromstring(draw(bare)).iter() if "rect" in e.tag]) == 3
 

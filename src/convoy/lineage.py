@@ -135,7 +135,16 @@ def _of_run(client: "MlflowClient", project: Project, run: "Run", known: list[Re
     return _chain(run)
 
 
-def _of_version(client: "MlflowClient", project: Project, version: Registered) -> Chain:
+def recorded(client: "MlflowClient", version: Registered) -> Chain:
+    """Return the chain of a version from MLflow alone.
+
+    That its data differ from those before is told, but not how. Raises `UsageError` where its run
+    is gone.
+    """
+    return _of_version(client, None, version)
+
+
+def _of_version(client: "MlflowClient", project: Project | None, version: Registered) -> Chain:
     try:
         (run,) = tracking.get_runs(client, [version.run_id])
     except ConvoyError as error:
@@ -177,7 +186,7 @@ def _chain(
 
 
 def _since_champion(
-    client: "MlflowClient", project: Project, version: Registered, entries: list[Entry]
+    client: "MlflowClient", project: Project | None, version: Registered, entries: list[Entry]
 ) -> Step | None:
     """Return what changed in the data since the version that this one replaced, or would."""
     done = [entry for entry in entries if entry.state == "done"]
@@ -192,6 +201,8 @@ def _since_champion(
     was, now = (v.tags.get(tracking.VERSION, "") for v in (champion, version))
     if was == now:
         return Step(before, was)
+    if project is None:
+        return Step(before, was, unknown="MLflow alone does not tell")
     dataset = version.tags.get("convoy.dataset", "")
     try:
         found = difference(stored(project, dataset, was), stored(project, dataset, now))

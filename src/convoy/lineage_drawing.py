@@ -1,5 +1,9 @@
-"""A chain of lineage as a picture: boxes from the data to what served, in SVG."""
+"""A chain of lineage as a picture: boxes from the data to what served, in SVG.
 
+It stands alone as a document, or within a page whose style colours it.
+"""
+
+from collections.abc import Sequence
 from html import escape
 
 from convoy.lineage import Chain, Step
@@ -16,14 +20,25 @@ STYLE = (
 
 def draw(chain: Chain) -> str:
     """Return the SVG document of a chain; a pure function of it, referring to nothing."""
+    return _drawn(chain, f"<style>{STYLE}</style>")
+
+
+def inside(chain: Chain) -> str:
+    """Return the same as an element of a page, without a style of its own."""
+    return _drawn(chain, "")
+
+
+def _drawn(chain: Chain, style: str) -> str:
     boxes = [box for box in (*_origins(chain), _run(chain), _version(chain), _served(chain)) if box]
     rows = max(len(lines) for _, lines in boxes)
     height = (rows + 1) * LINE + 2 * MARGIN
     width = len(boxes) * WIDTH + (len(boxes) - 1) * GAP + 2 * MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height + 2 * MARGIN}" '
-        f'width="{width}" height="{height + 2 * MARGIN}" role="img">',
-        f"<title>{escape(_title(chain))}</title><style>{STYLE}</style>",
+        f'width="{width}" height="{height + 2 * MARGIN}" class="lineage" role="img" '
+        f'aria-labelledby="lineage-title lineage-words">',
+        f'<title id="lineage-title">{escape(_title(chain))}</title>',
+        f'<desc id="lineage-words">{escape(_words(boxes))}</desc>{style}',
     ]
     for place, (head, lines) in enumerate(boxes):
         x = MARGIN + place * (WIDTH + GAP)
@@ -36,6 +51,11 @@ def draw(chain: Chain) -> str:
             middle = MARGIN + height // 2
             parts.append(f'<path d="M{x - GAP} {middle}h{GAP}m-7 -5l7 5l-7 5"/>')
     return "\n".join((*parts, "</svg>", ""))
+
+
+def _words(boxes: Sequence[tuple[str, list[str]]]) -> str:
+    """Say what the boxes show, for whoever does not see them."""
+    return _shown("; ".join(f"{head}: {', '.join(filter(None, lines))}" for head, lines in boxes))
 
 
 def _title(chain: Chain) -> str:
@@ -76,12 +96,18 @@ def since(step: Step | None) -> list[str]:
     if step is None:
         return ["no champion before"]
     if step.unknown:
-        return [f"against version {step.model_version}:", "not known"]
+        return [f"other data than version {step.model_version}"]
     if not (step.added or step.removed or step.relabelled):
         return [f"the data of version {step.model_version}"]
     changes = f"+{step.added} -{step.removed}, {step.relabelled} relabelled"
     return [f"against version {step.model_version}:", changes]
 
 
+def _shown(text: str) -> str:
+    """Show what cannot be seen, or turns the writing around, as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _short(line: str) -> str:
+    line = _shown(line)
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

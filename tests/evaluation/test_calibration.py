@@ -2,14 +2,11 @@
 
 import json
 from dataclasses import replace
-from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
-from matplotlib.text import Text
 from numpy.typing import NDArray
-from PIL import Image
 
 from convoy.evaluation.calibration import (
     Calibration,
@@ -23,6 +20,7 @@ from convoy.evaluation.calibration_figure import coverage_figure, reliability_fi
 from convoy.evaluation.metrics import evaluate
 from convoy.evaluation.predictions import Predictions, Scored
 from tests.evaluation.scorings import contents, names, predictions, scored
+from tests.evaluation.test_figures import drawn, texts
 
 
 def overconfident(images: int, seed: int, factor: float) -> Scored:
@@ -118,10 +116,7 @@ def test_any_number_of_images_can_be_calibrated_and_drawn(images: int) -> None:
     ours = calibrate(predictions(images))
     for make in (reliability_figure, coverage_figure):
         figure = make(ours, "from $5 to $\\broken{$")
-        file = BytesIO()
-        figure.savefig(file, format="png")
-        pixels = np.asarray(Image.open(file).convert("L"))
+        pixels = np.asarray(drawn(figure).convert("L"))
         edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
         assert all((edge == 255).all() for edge in edges), "something is drawn over the edge"
-        shown = {text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)}
-        assert "from $5 to $\\broken{$" in shown
+        assert "from $5 to $\\broken{$" in texts(figure)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from convoy.evaluation.contact_sheet import Sheet
 from convoy.evaluation.figures import confusion_figure, curves_figure
 from convoy.evaluation.metrics import Evaluation, evaluate
 
@@ -23,13 +24,18 @@ def evaluation(classes: list[str], images: int = 500, without: int | None = None
     return evaluate(scores / scores.sum(axis=1, keepdims=True), labels, classes)
 
 
-def drawn(figure: Figure) -> Image.Image:
+def drawn(figure: Figure | Sheet) -> Image.Image:
     file = BytesIO()
-    figure.savefig(file, format="png")
+    if isinstance(figure, Sheet):
+        figure.save(file)
+    else:
+        figure.savefig(file, format="png")
     return Image.open(file)
 
 
-def texts(figure: Figure) -> set[str]:
+def texts(figure: Figure | Sheet) -> set[str]:
+    if isinstance(figure, Sheet):
+        return set(figure.words)
     return {text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)}
 
 
@@ -103,7 +109,7 @@ def test_a_run_that_broke_off_or_diverged_is_drawn(
 def test_drawing_leaves_pyplot_alone() -> None:
     program = (
         "import sys; from convoy.evaluation.figures import curves_figure; "
-        "curves_figure({}, '').savefig('/dev/null', format='png'); "
+        "curves_figure({}, '').save(sys.stdout.buffer); "
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)

@@ -5,10 +5,10 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from convoy.evaluation.contact_sheet import Sheet
 from convoy.evaluation.corruptions import CORRUPTIONS
 from convoy.evaluation.robustness import Robustness, measure, samples, summary
 from convoy.evaluation.robustness_figure import robustness_figure
@@ -115,6 +115,6 @@ def test_memory_does_not_grow_with_the_number_of_images() -> None:
     assert peaks[1] - peaks[0] < 20 * 2**20
 
 
-def figure_of(found: Robustness) -> Figure:
+def figure_of(found: Robustness) -> Sheet:
     pictures = {name: np.zeros((6, 8, 8, 3), np.uint8) for name in CORRUPTIONS}
     return robustness_figure(found, pictures, "a network on a dataset")

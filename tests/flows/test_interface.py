@@ -1,12 +1,6 @@
 """MLflow's own pages in a real browser, on a real server with the runs of a real pipeline."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +9,19 @@ from typing import Any
 import pytest
 
 from convoy import views
-from convoy.addresses import artifact_address, runs_address
+from convoy.addresses import CLASSIC, artifact_address, runs_address
 from convoy.report import REPORT
 from tests.browser import Browser, browser, program
 from tests.flows.conftest import Chapter
-from tests.flows.test_up import free_port
-from tests.terminal import convoy, environment
+from tests.servers import mlflow_server
+from tests.terminal import convoy
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
 NOISE = ("users/current", "WebGL", "AG Grid", "React Router", "Warning: ", "[antd", "favicon")
 """What MLflow's pages complain of by themselves, whatever is shown."""
+SAVED_VIEWS = "mlflow.experiment_page.saved_views.trigger"
+"""What MLflow calls the button of its saved views."""
 
 
 @dataclass(frozen=True)
@@ -42,37 +38,11 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(first: Chapter) -> Iterator[Served]:
+def served(first: Chapter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     program()  # without a browser nothing here is worth a server
-    port = free_port()
     database = f"sqlite:///{first.root / '.convoy' / 'mlflow.db'}"
-    options = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(
-        [sys.executable, *command, "--workers", "1", "--backend-store-uri", database],
-        cwd=first.root / ".convoy",
-        env=environment(first.root, options),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        _wait(f"http://127.0.0.1:{port}/health")
-        yield Served(first.root, f"http://127.0.0.1:{port}", first.done.json())
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
-
-
-def _wait(address: str) -> None:
-    deadline = time.monotonic() + 180
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            assert time.monotonic() < deadline, "the server did not come up"
-            time.sleep(0.5)
+    with mlflow_server(tmp_path_factory.mktemp("server"), database) as base:
+        yield Served(first.root, base, first.done.json())
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +78,13 @@ def test_the_runs_table_has_the_columns_that_tell_networks_apart(
 
 
 def test_the_view_is_offered_by_its_name(tab: Browser, served: Served) -> None:
-    show(tab, runs_address(served.base, served.outcome["experiment_id"], views.ID), "lenet5")
-    tab.page.get_by_role("button", name=re.compile("views", re.IGNORECASE)).first.click()
-    tab.page.get_by_text(views.NAME).first.wait_for()
+    plain = f"{served.base}/#/experiments/{served.outcome['experiment_id']}/runs?{CLASSIC}"
+    show(tab, plain, "Runs")
+    # The button says which view is shown, so that its words are no name of it.
+    tab.page.locator(f"[data-component-id='{SAVED_VIEWS}']").click()
+    tab.page.get_by_text(views.NAME).first.click()
+    tab.page.locator("[role=columnheader]").get_by_text("test/accuracy").wait_for()
+    assert views.NAME in tab.page.locator(f"[data-component-id='{SAVED_VIEWS}']").inner_text()
 
 
 def test_the_charts_have_a_section_for_each_group(tab: Browser, served: Served) -> None:
@@ -132,6 +106,8 @@ def test_the_printed_address_compares_exactly_the_runs_of_the_pipeline(
     show(tab, address, "Comparing 2 Runs from 1 Experiment")
     body = tab.page.locator("body").inner_text()
     assert all(run in body for run in served.runs)
+    drawn = tab.page.locator(".js-plotly-plot").first
+    drawn.get_by_text("val/accuracy").first.wait_for()
     assert complaints(tab) == []
 
 

@@ -91,7 +91,8 @@ def test_the_registered_version_has_its_card(first: Chapter) -> None:
     run = client_of(first.root).get_run(version.run_id)
     card = version.description or ""
     assert f"| accuracy | {run.data.metrics['test/accuracy']:.2%} |" in card
-    assert "CC BY 4.0" in card and "models:/digits@champion" in card
+    assert "copy of the test set of the UCI ML hand-written digits datasets" in card
+    assert "models:/digits@champion" in card
     (file,) = (first.root / ".convoy" / "artifacts").rglob("MODEL_CARD.md")
     assert file.read_text(encoding="utf-8").startswith(card[:5000])
 

@@ -179,6 +179,27 @@ def test_the_sweeps_run_has_the_best_and_nothing_is_left_running(swept: Swept) -
     assert {run.info.status for run in everything} == {"FINISHED", "KILLED"}
 
 
+def test_every_run_of_a_sweep_says_what_it_is_on_which_data_what_came_and_how_again(
+    swept: Swept,
+) -> None:
+    client, outcome = client_of(swept.root), swept.done.json()
+    parent = client.get_run(outcome["run_id"])
+    best = f"**trial {outcome['rows'][0]['number']}**, {outcome['rows'][0]['val_accuracy']:.2%}"
+    told = {parent.info.run_id: (parent, best)}
+    for row in swept.rows.values():
+        if row["run_id"]:
+            came = f"**{row['val_accuracy']:.2%}**"
+            if row["state"] == "pruned":
+                came = f"pruned after epoch {row['epochs']}"
+            told[row["run_id"]] = (client.get_run(row["run_id"]), came)
+    for run, came in told.values():
+        note = run.data.tags["mlflow.note.content"]
+        assert f"**mlp** on `digits` version `{outcome['dataset_version']}`" in note
+        assert came in note
+        assert f"git checkout {run.data.tags['convoy.commit']}" in note
+        assert "--set run.seed=2 --set recipes.mlp.learning_rate=" in note
+
+
 def test_no_epoch_is_logged_twice_or_missing(swept: Swept) -> None:
     with closing(sqlite3.connect(swept.root / ".convoy/mlflow.db")) as database:
         query = "select run_uuid, key, step from metrics"

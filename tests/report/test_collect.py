@@ -52,7 +52,9 @@ def test_the_report_is_whole_from_what_the_store_has(kept: Kept) -> None:
         assert found.missing == {"coverage": "too few images"}
     html = page(report)
     assert "resnet20 is better than mlp" in html
-    assert "lenet5: coverage: too few images." in html.partition('id="missing"')[2]
+    listed = html.partition('id="missing"')[2]
+    assert "mlp, lenet5, resnet20: coverage: too few images." in listed, "once, of all three"
+    assert "lineage: unknown registered model &#39;signs&#39;" in listed, "nothing is registered"
 
 
 def test_the_beginning_of_an_id_names_a_run(kept: Kept) -> None:

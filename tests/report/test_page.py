@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from convoy.lineage import Chain
 from convoy.report.page import page
 from tests.report.records import HOSTILE, SKILLS, a_report, network, png
 
@@ -71,6 +72,21 @@ def test_it_says_who_is_better_in_words_and_by_how_much(html: str) -> None:
     assert "resnet20 is better than mlp (+" in html
     assert "no evidence of a difference between" in html
     assert "mlp is dominated by" in html
+
+
+def test_what_is_behind_the_registered_version_is_drawn_and_told_in_words(html: str) -> None:
+    chain = Chain(
+        *("run-of-resnet20", "resnet20", "FINISHED", "signs", "ab" * 16, "d16e57", "c0ffee"),
+        *(False, "", {"seed": "1"}, "<b>signs</b>", "3", ("champion",)),
+    )
+    drawn = page(replace(a_report(), lineage=chain))
+    (svg,) = [found for found in Outline(drawn).named("svg") if found.get("class") == "lineage"]
+    assert svg["role"] == "img" and svg["aria-labelledby"]
+    for place in str(svg["aria-labelledby"]).split():
+        assert f'id="{place}"' in drawn
+    assert "registered: &lt;b&gt;signs&lt;/b&gt; version 3, champion" in drawn
+    assert "<b>" not in drawn and drawn.count("<style") == 1
+    assert 'href="#lineage"' in drawn and 'href="#lineage"' not in html
 
 
 def test_all_figures_of_the_networks_stand_in_the_table(html: str) -> None:

@@ -1,108 +1,82 @@
 """The figures of calibration: what confidence is worth, and what withholding answers buys."""
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
-
 from convoy.evaluation.calibration import Bin, Calibration
-from convoy.evaluation.figures import BLUE, FAINT, INK, VERMILION
+from convoy.evaluation.chart import Chart, sides, ticks
+from convoy.evaluation.colours import BLUE, VERMILION
+from convoy.evaluation.contact_sheet import HEAD, Sheet
 
 MARKED = (0.5, 0.8, 0.9, 0.95, 0.99)
 """Thresholds of confidence that are named on the curve."""
+FIFTHS = {tick / 5: f"{tick / 5:.0%}" for tick in range(6)}
+WIDE = 4.2
+"""Inches of a chart."""
 
 
-def reliability_figure(calibration: Calibration, title: str) -> Figure:
+def reliability_figure(calibration: Calibration, title: str) -> Sheet:
     """Draw accuracy by confidence before and after the temperature, and where the images are."""
-    figure = _figure(title, (5.2, 5))
-    axes, below = figure.subplots(2, 1, height_ratios=[4, 1], sharex=True)
-    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
+    reading = "Accuracy by confidence: on the dashed line it is worth what it says."
+    sheet = Sheet(5.4, 6.2, title, reading)
+    chart = Chart(sheet, 0.85, HEAD + 0.3, WIDE, 3.3, (0, 1), (0, 1))
+    chart.mark_y(FIFTHS)
+    for step in range(0, 40, 2):
+        chart.straight((step / 40, step / 40), ((step + 1) / 40, (step + 1) / 40))
     before, after = calibration.before, calibration.after
-    error = f"{before.expected_calibration_error:.1%}"
-    _draw_bins(axes, calibration.reliability, BLUE, f"as it is: error {error}")
-    error = f"{after.expected_calibration_error:.1%}"
-    label = f"temperature {calibration.temperature:.2f}: error {error}"
-    _draw_bins(axes, calibration.reliability_after, VERMILION, label)
-    axes.set_ylim(0, 1.03)
-    axes.set_ylabel("accuracy", fontsize=9, color=INK)
-    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
-    bins = calibration.reliability
-    width = bins[0].high - bins[0].low
-    below.bar(
-        [one.low for one in bins],
-        [one.images for one in bins],
-        width=0.9 * width,
-        align="edge",
-        color=BLUE,
+    as_it_is = f"as it is: error {before.expected_calibration_error:.1%}"
+    tempered = (
+        f"temperature {calibration.temperature:.2f}: error {after.expected_calibration_error:.1%}"
     )
-    below.set_xlim(0, 1)
-    below.set_ylabel("images", fontsize=9, color=INK)
-    below.set_xlabel("confidence: the highest probability", fontsize=9, color=INK)
-    below.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    for each in (axes, below):
-        _clean(each)
-    return figure
+    _draw_bins(chart, calibration.reliability, BLUE)
+    _draw_bins(chart, calibration.reliability_after, VERMILION)
+    sheet.write(as_it_is, 0.85, HEAD + 0.08, points=9, colour=BLUE)
+    sheet.write(tempered, 0.85 + WIDE, HEAD + 0.08, points=9, colour=VERMILION, align="right")
+    bins = calibration.reliability
+    most = max(max(one.images for one in bins), 1)
+    below = Chart(sheet, 0.85, HEAD + 3.75, WIDE, 0.85, (0, 1), (0, most))
+    below.mark_y({0: "0", most: f"{most:,}"})
+    for one in bins:
+        air = 0.05 * (one.high - one.low)
+        (left, top), (right, bottom) = below.at(one.low + air, one.images), below.at(one.high, 0)
+        sheet.box(left, top, right, bottom, BLUE)
+    below.mark_x(FIFTHS, "confidence: the highest probability, and how many images have it")
+    return sheet
 
 
-def coverage_figure(calibration: Calibration, title: str) -> Figure:
+def coverage_figure(calibration: Calibration, title: str) -> Sheet:
     """Draw the accuracy of the answers that are given by the share of images that get one."""
-    figure = _figure(title, (5.2, 4))
-    axes = figure.add_subplot()
+    reading = "Without the answers below a confidence: fewer, and more of them right."
+    sheet = Sheet(5.4, 4.6, title, reading)
     points = [
         (one.threshold, one.coverage, one.accuracy)
         for one in calibration.coverage
         if one.accuracy is not None
     ]
-    axes.plot([share for _, share, _ in points], [right for _, _, right in points], color=BLUE)
-    marked = [point for point in points if point[0] in MARKED]
-    for number, (threshold, share, right) in enumerate(marked):
-        axes.plot(share, right, "o", color=VERMILION, markersize=5)
-        axes.annotate(
-            f"{threshold:.0%}",
-            (share, right),
-            xytext=(4, -12 if number % 2 else 5),
-            textcoords="offset points",
-            fontsize=8,
-            color=VERMILION,
-        )
-    axes.set_title("Without the answers below a confidence", loc="left", fontsize=9, color=INK)
-    axes.set_xlabel("images answered", fontsize=9, color=INK)
-    axes.set_ylabel("accuracy of the answers", fontsize=9, color=INK)
-    axes.invert_xaxis()
-    axes.margins(x=0.06, y=0.15)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1))
-    _clean(axes)
-    return figure
+    shares, rights = [share for _, share, _ in points], [right for _, _, right in points]
+    x, y = sides(shares), sides(rights)
+    # The more answers, the further to the left.
+    chart = Chart(sheet, 0.85, HEAD + 0.1, WIDE, 2.6, x[::-1], y)
+    chart.mark_y(_percents(*y))
+    chart.mark_x(_percents(*x), "images answered; upwards the accuracy of the answers")
+    chart.curve([(share, right) for _, share, right in points], BLUE, dots=False)
+    for number, (threshold, share, right) in enumerate(p for p in points if p[0] in MARKED):
+        left, top = chart.at(share, right)
+        sheet.dot((left, top), VERMILION, 5)
+        aside = 0.16 if number % 2 else -0.13
+        sheet.write(f"{threshold:.0%}", left + 0.05, top + aside, colour=VERMILION)
+    return sheet
 
 
-def _figure(title: str, size: tuple[float, float]) -> Figure:
-    # Fixed margins: measuring all texts for a layout would take longer than the rest.
-    figure = Figure(figsize=size, dpi=110)
-    figure.subplots_adjust(left=0.17, right=0.95, bottom=0.12, top=0.88)
-    figure.suptitle(title, x=0.02, ha="left", fontsize=11, color=INK, parse_math=False)
-    return figure
-
-
-def _draw_bins(axes: Axes, bins: tuple[Bin, ...], colour: str, label: str) -> None:
+def _draw_bins(chart: Chart, bins: tuple[Bin, ...], colour: str) -> None:
     there = [
         (one.confidence, one.accuracy, one.images)
         for one in bins
         if one.confidence is not None and one.accuracy is not None
     ]
     most = max(images for _, _, images in there)
-    confidence, accuracy = ([point[place] for point in there] for place in (0, 1))
-    axes.plot(
-        confidence, accuracy, linewidth=1, color=colour, label=label, marker="o", markersize=2
-    )
-    # A bin of a few images may lie anywhere, so it is small.
-    sizes = [4 + 80 * images / most for _, _, images in there]
-    axes.scatter(confidence, accuracy, s=sizes, color=colour, zorder=3)
+    chart.curve([(confidence, right) for confidence, right, _ in there], colour, dots=False)
+    for confidence, right, images in there:
+        # A bin of a few images may lie anywhere, so it is small.
+        chart.sheet.dot(chart.at(confidence, right), colour, 2.5 + 8 * (images / most) ** 0.5)
 
 
-def _clean(axes: Axes) -> None:
-    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", colors=INK, labelsize=9, length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(FAINT)
+def _percents(low: float, high: float) -> dict[float, str]:
+    return {tick: f"{100 * tick:.4g}%" for tick in ticks(low, high) if 0 <= tick <= 1}

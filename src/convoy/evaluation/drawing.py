@@ -10,6 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from convoy.evaluation.contact_sheet import COMPRESSION, Sheet
 from convoy.files import draft, settle
 
 FOLDER = "figures"
@@ -30,7 +31,7 @@ class Drawing:
     missing: dict[str, str] = field(default_factory=dict)
     """Why a figure, or another part of the evaluation, is not there."""
 
-    def draw(self, name: str, make: Callable[[], Figure]) -> None:
+    def draw(self, name: str, make: Callable[[], Figure | Sheet]) -> None:
         """Make a figure and keep it as `name`.png, or list it as missing."""
         drawn = self.attempt(name, lambda: _save(self._place(name), make()))
         if drawn:
@@ -57,8 +58,11 @@ class Drawing:
         return self.folder / ("" if "/" in name else FOLDER) / f"{name}.png"
 
 
-def _save(place: Path, figure: Figure) -> None:
+def _save(place: Path, figure: Figure | Sheet) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with draft(place) as stream:
-        figure.savefig(stream, format="png")
+        if isinstance(figure, Sheet):
+            figure.save(stream)
+        else:
+            figure.savefig(stream, format="png", pil_kwargs={"compress_level": COMPRESSION})
         settle(stream, place)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from convoy.evaluation.colours import BLUE, FAINT, VERMILION
 from convoy.evaluation.contact_sheet import (
     HEAD,
     MARGIN,
@@ -17,7 +17,6 @@ from convoy.evaluation.contact_sheet import (
     plural,
     rows_of,
 )
-from convoy.evaluation.figures import BLUE, FAINT, VERMILION
 from convoy.evaluation.label_errors import Suspect
 from convoy.evaluation.mistakes import Pair, confidence, worst_mistakes
 from convoy.evaluation.predictions import Scored
@@ -33,7 +32,7 @@ TILE = 1.05
 """Inches of a picture's side."""
 
 
-def mistakes_figure(scored: Scored, look: Look, title: str) -> Figure:
+def mistakes_figure(scored: Scored, look: Look, title: str) -> Sheet:
     """Draw the mistakes that a network was surest of; `ValueError` where there are none."""
     wrong = worst_mistakes(scored)
     if not len(wrong):
@@ -62,10 +61,10 @@ def mistakes_figure(scored: Scored, look: Look, title: str) -> Figure:
         )
         label = f"is {scored.classes[scored.labels[number]]}"
         sheet.write(label, x, y + TILE + 0.31, within=TILE + 0.1, colour=BLUE)
-    return sheet.figure
+    return sheet
 
 
-def pairs_figure(pairs: Sequence[Pair], classes: Sequence[str], look: Look, title: str) -> Figure:
+def pairs_figure(pairs: Sequence[Pair], classes: Sequence[str], look: Look, title: str) -> Sheet:
     """Draw the classes that are mistaken for each other most often; `ValueError` for no pairs."""
     if not pairs:
         raise ValueError("no class is mistaken for another")
@@ -97,7 +96,7 @@ def pairs_figure(pairs: Sequence[Pair], classes: Sequence[str], look: Look, titl
         sheet.write(share, MARGIN, middle + 0.24, within=words, colour=FAINT)
         for column, picture in enumerate(look(pair.numbers[:EACH])):
             sheet.show(picture, MARGIN + left + column * cell, y, TILE)
-    return sheet.figure
+    return sheet
 
 
 class Listed(NamedTuple):
@@ -111,7 +110,7 @@ class Listed(NamedTuple):
 
 def suspects_figure(
     listed: Sequence[Listed], found: int, images: int, classes: Sequence[str], title: str
-) -> Figure:
+) -> Sheet:
     """Draw the first of `found` suspects among `images` as a table; `ValueError` for none."""
     if not listed:
         raise ValueError(f"none of {plural(images, 'label')} of val and test looks wrong")
@@ -145,4 +144,4 @@ def suspects_figure(
         # The end of a path tells one image from the others.
         path = cut(one.path or suspect.image, 8, width - MARGIN - columns["image"], end=True)
         sheet.write(path, columns["image"], middle, points=8)
-    return sheet.figure
+    return sheet

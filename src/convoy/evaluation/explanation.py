@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from convoy.evaluation.attribution import grad_cam, input_gradients
+from convoy.evaluation.contact_sheet import Sheet
 from convoy.evaluation.explanation_figures import (
     Depth,
     Example,
@@ -29,7 +29,7 @@ MOST = 6
 """Images that are explained, of those that are right and of the mistaken ones."""
 
 
-def filters(subject: Subject) -> Figure:
+def filters(subject: Subject) -> Sheet:
     """Draw the first filters; `ValueError` where they are no images."""
     found = first_filters(subject.network, subject.normalised([0]))
     if found is None:
@@ -37,7 +37,7 @@ def filters(subject: Subject) -> Figure:
     return filters_figure(found, NAMES[subject.channels], subject.title)
 
 
-def depths(subject: Subject) -> Figure:
+def depths(subject: Subject) -> Sheet:
     """Draw the maps of one image by depth; `ValueError` for a network that has none."""
     number = examples(subject.scored)[0]
     images = subject.normalised([number])
@@ -51,7 +51,7 @@ def depths(subject: Subject) -> Figure:
     )
 
 
-def cam(subject: Subject) -> Figure:
+def cam(subject: Subject) -> Sheet:
     """Draw where the classes of some images are seen; `ValueError` for a network without maps."""
     layer = deepest(_layers(subject))
     assert layer is not None
@@ -60,7 +60,7 @@ def cam(subject: Subject) -> Figure:
     return _attribution(subject, f"{subject.title}: where it sees a class", reading, layer)
 
 
-def gradients(subject: Subject) -> Figure:
+def gradients(subject: Subject) -> Sheet:
     """Draw which pixels move the classes of some images."""
     reading = "How much each pixel moves the logit of a class: Simonyan et al. 2013."
     return _attribution(subject, f"{subject.title}: which pixels move a class", reading, None)
@@ -104,7 +104,7 @@ def _layers(subject: Subject) -> list[Layer]:
     return found
 
 
-def _attribution(subject: Subject, title: str, reading: str, layer: Layer | None) -> Figure:
+def _attribution(subject: Subject, title: str, reading: str, layer: Layer | None) -> Sheet:
     scored, numbers = subject.scored, examples(subject.scored)
     images = subject.normalised(numbers)
     predicted, labels = (

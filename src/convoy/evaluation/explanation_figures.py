@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from convoy.evaluation.colours import BLUE, FAINT, RIGHT_OR_WRONG, VERMILION
 from convoy.evaluation.contact_sheet import HEAD, MARGIN, Sheet, percent, rows_of
-from convoy.evaluation.figures import BLUE, FAINT, RIGHT_OR_WRONG, VERMILION
 from convoy.evaluation.filters import Filters
 from convoy.evaluation.pictures import glowing
 from convoy.evaluation.tracing import Layer
@@ -21,7 +20,7 @@ MAPS = 10
 TILE = 0.66
 
 
-def filters_figure(filters: Filters, channels: Sequence[str], title: str) -> Figure:
+def filters_figure(filters: Filters, channels: Sequence[str], title: str) -> Sheet:
     """Draw the first filters: of RGB as colours, else a picture for each of `channels`."""
     total, depth, height, width = filters.weights.shape
     colours = depth == 3 and tuple(channels) == ("red", "green", "blue")
@@ -47,7 +46,7 @@ def filters_figure(filters: Filters, channels: Sequence[str], title: str) -> Fig
             y = top + above + place // columns * cell
             picture = _coloured(weights) if colours else _signed(weights, part)
             sheet.show(picture, x, y, TILE)
-    return sheet.figure
+    return sheet
 
 
 class Depth(NamedTuple):
@@ -59,7 +58,7 @@ class Depth(NamedTuple):
 
 def depth_figure(
     depths: Sequence[Depth], picture: NDArray[np.uint8], name: str, title: str
-) -> Figure:
+) -> Sheet:
     """Draw the liveliest maps of each layer for a picture of the class called `name`."""
     cell, left = TILE + 0.1, 2.35
     width = MARGIN + left + MAPS * cell - 0.1 + MARGIN
@@ -83,7 +82,7 @@ def depth_figure(
         for column, channel in enumerate(liveliest[:MAPS].tolist()):
             tile = _signed(maps[channel][None].cpu().numpy(), 0)
             sheet.show(tile, MARGIN + left + column * cell, y, TILE)
-    return sheet.figure
+    return sheet
 
 
 class Example(NamedTuple):
@@ -99,7 +98,7 @@ class Example(NamedTuple):
     """The same of the true class, where it is another."""
 
 
-def attribution_figure(examples: Sequence[Example], title: str, reading: str) -> Figure:
+def attribution_figure(examples: Sequence[Example], title: str, reading: str) -> Sheet:
     """Draw where classes were seen, first in images that are right, then in mistaken ones."""
     groups = [
         (words, [one for one in examples if (one.heat_of_true is None) == right])
@@ -123,7 +122,7 @@ def attribution_figure(examples: Sequence[Example], title: str, reading: str) ->
         for column, one in enumerate(group):
             _draw_example(sheet, one, MARGIN + left + column * cell, y, side)
         y += height
-    return sheet.figure
+    return sheet
 
 
 def _draw_example(sheet: Sheet, one: Example, x: float, y: float, side: float) -> None:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from convoy.evaluation.figures import BLUE, FAINT, INK
+from convoy.evaluation.colours import BLUE, FAINT, INK
 from convoy.evaluation.labels import Label, place
 from convoy.evaluation.pareto import COSTS, Cost, Priced, dominating
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from convoy.evaluation.figures import BLUE, FAINT, INK, VERMILION
+from convoy.evaluation.colours import BLUE, FAINT, INK, VERMILION
 
 
 def rates_figure(

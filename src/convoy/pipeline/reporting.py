@@ -12,8 +12,11 @@ from convoy.report.collect import collect, network
 from convoy.report.page import page
 from convoy.report.record import FILE, Data, contents
 
-LICENCES = {"digits": "CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)"}
-"""By source: those that are known; of somebody's own images nothing is."""
+LICENCES = {
+    "digits": "none is told; scikit-learn's `load_digits` says that they are a copy of the test "
+    "set of the UCI ML hand-written digits datasets"
+}
+"""By source: what it says itself; of somebody's own images nothing is known."""
 
 
 def card_of(work: Session, chosen: Training) -> str:

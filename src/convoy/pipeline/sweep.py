@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from convoy import tracking
+from convoy import notes, tracking
 from convoy.pipeline.session import Session
 from convoy.plan import Plan
 from convoy.programs.launcher import Launcher, start_worker
@@ -111,16 +111,19 @@ def finish(work: Sweep) -> SweepOutcome:
     metrics |= {f"trials/{state}": 0.0 for state in STATES.values()}
     for row in rows:
         metrics[f"trials/{row.state}"] += 1
-    note, tags = "No trial came to its end.", {}
+    came, tags = "No trial came to its end.", {}
     if best := outcome.best:
         assert best.val_accuracy is not None and best.val_loss is not None
         metrics |= {"val/best_accuracy": best.val_accuracy, "val/best_loss": best.val_loss}
         tags = {f"convoy.best.{name}": str(value) for name, value in best.values.items()}
         tags |= {"convoy.best_trial": str(best.number), "convoy.best_run": str(best.run_id)}
-        chosen = " ".join(f"`{setting}`" for setting in outcome.settings)
-        note = f"Best on validation: trial {best.number}, {best.val_accuracy:.2%}.\n\n{chosen}"
+        came = f"Best on validation: **trial {best.number}**, {best.val_accuracy:.2%}."
     # Of the step that the sweep has come to: a longer one goes on in the same run.
     tracking.log_epoch(work.client, work.run_id, len(rows), metrics)
+    counted = (sum(row.state == state for row in rows) for state in STATES.values())
+    ended = ", ".join(f"{n} {state}" for n, state in zip(counted, STATES.values(), strict=True))
+    how = notes.again(work.stamps, work.plan, [work.architecture], outcome.settings or None)
+    note = notes.sweep(work.architecture, f"trials: {ended}", came, work.stamps, how)
     tracking.describe(work.client, work.run_id, note, tags)
     work.close(work.run_id)
     return outcome

@@ -1,6 +1,7 @@
 """The tasks that train and evaluate an architecture, and what MLflow is told of them."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -88,18 +89,25 @@ def fit(
     folder.mkdir(exist_ok=True)
     logged = tracking.epochs_logged(work.client, run_id)
     before = history(folder)
+    monitoring = False
 
     def log(row: dict[str, Any]) -> None:
         nonlocal logged
         if row["epoch"] > logged:
-            tracking.log_epoch(work.client, run_id, row["epoch"], row["metrics"])
+            # First of all: MLflow's compare page draws the metric that was logged first.
+            metrics = {"val/accuracy": row["metrics"]["val/accuracy"], **row["metrics"]}
+            tracking.log_epoch(work.client, run_id, row["epoch"], metrics)
             logged = row["epoch"]
 
     def follow(row: dict[str, Any]) -> None:
+        nonlocal monitoring
         if row["event"] == "note":
             report(Step(step, "running", row["text"]))
             return
         log(row)
+        if not monitoring:  # behind the first epoch, as what the machine does is not to be drawn
+            stack.enter_context(monitored(run_id))
+            monitoring = True
         watch(row)
         left = row["seconds"] / row["epoch"] * (row["epochs"] - row["epoch"])
         report(
@@ -114,7 +122,7 @@ def fit(
         )
 
     output = folder / "log.txt"
-    with monitored(run_id):
+    with ExitStack() as stack:
         found = launcher.run("convoy.training.fit", spec.model_dump(), output, follow)
     for row in history(folder):  # those that a crash kept from MLflow
         log(row)

@@ -1,10 +1,11 @@
 """One trial of a sweep: a training like the pipeline's, given up where it is below the median."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from convoy import tracking
+from convoy import notes, tracking
 from convoy.errors import ConvoyError, RecipeFailed, Stopped, UsageError
 from convoy.pipeline.sweep import Sweep
 from convoy.pipeline.training import figures_of, fit, tags_of
@@ -13,6 +14,7 @@ from convoy.progress import Step, report
 from convoy.recipe import Recipe
 from convoy.search import KEY, STATES, Tried
 from convoy.space import with_values
+from convoy.sweep_outcome import override, run_overrides
 from convoy.training.spec import TrainingResult, finished, history, training_key
 
 SWEEP = "convoy.sweep"
@@ -65,7 +67,7 @@ def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: s
         f"{work.architecture} {step}",
     )
     tags = {SWEEP: work.study, TRIAL: str(tried.number)}
-    tracking.describe(work.client, run_id, f"Trial {tried.number} of a sweep.", tags)
+    _describe(work, tried, run_id, "not at its end yet", tags)
     last: dict[str, Any] = {}
 
     def watch(row: dict[str, Any]) -> None:
@@ -77,6 +79,7 @@ def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: s
     try:
         result = fit(work, launcher, step, work.architecture, recipe, folder, run_id, watch)
     except RecipeFailed as error:
+        _describe(work, tried, run_id, f"failed: {str(error).rstrip('.')}", {})
         tracking.close(work.client, run_id, "FAILED")
         return _failed(work, tried, str(error), run_id)
     except BaseException as error:
@@ -90,7 +93,11 @@ def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: s
     for row in history(folder):
         tried.report(row["epoch"], work.value(row["metrics"]))
     tracking.log_metrics(work.client, run_id, figures_of(result))
-    tracking.describe(work.client, run_id, f"Trial {tried.number} of a sweep.", tags_of(result))
+    came = (
+        f"validation accuracy **{result.val_accuracy:.2%}**, loss {result.val_loss:.4f}, of epoch "
+        f"{result.best_epoch} of {result.epochs}"
+    )
+    _describe(work, tried, run_id, came, tags_of(result))
     tracking.close(work.client, run_id)
     return _complete(work, tried, run_id, result)
 
@@ -106,8 +113,9 @@ def _complete(work: Sweep, tried: Tried, run_id: str, result: TrainingResult) ->
 
 def _pruned(work: Sweep, tried: Tried, run_id: str, row: dict[str, Any]) -> str:
     _remember(tried, run_id, row["metrics"], row["epoch"])
-    note = f"Trial {tried.number} of a sweep, pruned after epoch {row['epoch']}."
-    tracking.describe(work.client, run_id, note, {tracking.ENDED: PRUNED})
+    accuracy = f"at a validation accuracy of {row['metrics']['val/accuracy']:.2%}"
+    came = f"pruned after epoch {row['epoch']}, {accuracy}"
+    _describe(work, tried, run_id, came, {tracking.ENDED: PRUNED})
     tracking.close(work.client, run_id, "KILLED")
     work.search.prune(tried)
     report(Step(f"trial {tried.number}", "done", f"pruned after epoch {row['epoch']}"))
@@ -120,6 +128,15 @@ def _failed(work: Sweep, tried: Tried, reason: str, run_id: str | None = None) -
     work.search.fail(tried, reason)
     report(Step(f"trial {tried.number}", "failed", reason))
     return "failed"
+
+
+def _describe(work: Sweep, tried: Tried, run_id: str, came: str, tags: Mapping[str, str]) -> None:
+    values = [override(work.architecture, *pair) for pair in tried.values.items()]
+    overrides = [*run_overrides(work.plan), *values]
+    how = notes.again(work.stamps, work.plan, [work.architecture], overrides)
+    named = f"Trial {tried.number}"
+    note = notes.trial(named, work.architecture, tried.values, came, work.stamps, how)
+    tracking.describe(work.client, run_id, note, tags)
 
 
 def _remember(tried: Tried, run_id: str, metrics: dict[str, float], epochs: int) -> None:

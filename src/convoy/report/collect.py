@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from convoy import lookup, tracking
+from convoy import lookup, registry, tracking
 from convoy.errors import ConvoyError, NotReproducible, UsageError
 from convoy.evaluation.metrics import Evaluation
 from convoy.evaluation.predictions import FILE as PREDICTIONS
 from convoy.evaluation.predictions import Predictions
 from convoy.files import read_json
 from convoy.kept import Files, files
+from convoy.lineage import Chain, recorded
 from convoy.outcome import Outcome
 from convoy.report.record import FILE, Curve, Data, Network, Report
 
@@ -44,6 +45,7 @@ def collect(client: "MlflowClient", run_id: str) -> Report:
         kept = _own(there, run_id)
         trainings = run.data.tags[tracking.TRAININGS].split(",")
         networks = [network(client, there, one) for one in trainings]
+    lost: dict[str, str] = {}
     return Report(
         run_id=run_id,
         experiment_id=str(run.info.experiment_id),
@@ -52,8 +54,19 @@ def collect(client: "MlflowClient", run_id: str) -> Report:
         networks=networks,
         commit=run.data.tags.get(tracking.COMMIT, "none"),
         dirty=run.data.tags.get(tracking.DIRTY) == "true",
+        lineage=_lineage(client, kept["outcome"], lost),
+        lost=lost,
         **kept,
     )
+
+
+def _lineage(client: "MlflowClient", outcome: Outcome, lost: dict[str, str]) -> Chain | None:
+    """Return what is behind the registered version, or list it as lost: it may be deleted."""
+    try:
+        return recorded(client, registry.version(client, outcome.model, outcome.version))
+    except ConvoyError as error:
+        lost["lineage"] = str(error).rstrip(".")
+        return None
 
 
 def _pipeline(client: "MlflowClient", run_id: str) -> "Run":

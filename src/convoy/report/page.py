@@ -7,7 +7,7 @@ page forbids itself to load or run anything, because MLflow shows it inside its 
 import base64
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from convoy.lineage_drawing import inside
 from convoy.report import sections
 from convoy.report.charts import percent, short
 from convoy.report.record import Network, Report
@@ -23,6 +24,8 @@ BUDGET = 3_000_000
 """Bytes of pictures, so that a page stays below 5 MB; beyond them it says what was left out."""
 WIDEST = 1000
 """Pixels of a picture's width."""
+SCREEN = 96 / 150
+"""A page's pixels for one of a figure: inches are then inches, and words as large as the page's."""
 TEXT = 300
 """Characters of a name or a reason."""
 
@@ -48,7 +51,9 @@ def page(report: Report) -> str:
         style=Markup(style),
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         galleries=galleries,
-        missing=missing,
+        heading=_heading,
+        lineage=Markup(inside(report.lineage)) if report.lineage else None,
+        missing=_together(missing, [one.architecture for one in report.networks]),
         percent=percent,
         short=short,
         **found,
@@ -85,6 +90,23 @@ def _title(kind: str) -> str:
     return kind.replace("_", " ").replace("-", " ")
 
 
+def _heading(title: str) -> str:
+    return {"grad cam": "Grad-CAM", "jpeg": "JPEG"}.get(title, title.capitalize())
+
+
+def _together(missing: Mapping[str, str], networks: Collection[str]) -> dict[str, str]:
+    """Return what is missing with the networks that lack the same for the same reason together."""
+    lacking: dict[tuple[str, str], list[str]] = {}
+    for what, reason in missing.items():
+        name, colon, part = what.partition(": ")
+        of_one = bool(colon) and name in networks
+        lacking.setdefault((part if of_one else what, reason), []).extend([name] if of_one else [])
+    return {
+        f"{', '.join(names)}: {what}" if names else what: reason
+        for (what, reason), names in lacking.items()
+    }
+
+
 def _encoded(content: bytes) -> dict[str, Any] | None:
     """Return a picture's address and size, smaller and with fewer colours than it was."""
     try:
@@ -92,13 +114,14 @@ def _encoded(content: bytes) -> dict[str, Any] | None:
             image = opened.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
+    shown = round(image.width * SCREEN), round(image.height * SCREEN)
     if image.width > WIDEST:
         size = (WIDEST, round(image.height * WIDEST / image.width))
         image = image.resize(size, Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     image.save(stream, "WEBP", quality=75, method=2)
     address = f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
-    return {"address": address, "width": image.width, "height": image.height}
+    return {"address": address, "width": shown[0], "height": shown[1]}
 
 
 def _visible(value: Any) -> Any:

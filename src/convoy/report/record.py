@@ -6,11 +6,14 @@ Nothing here needs a network, a dataset or MLflow itself.
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convoy.evaluation.metrics import Evaluation
 from convoy.evaluation.predictions import Predictions
 from convoy.outcome import Outcome
+
+if TYPE_CHECKING:
+    from convoy.lineage import Chain
 
 FILE = "pipeline.json"
 """What the run of a pipeline keeps of itself, for its report."""
@@ -92,6 +95,10 @@ class Report:
     overrides: list[str]
     registered: str
     """The run whose network was registered."""
+    lineage: "Chain | None" = None
+    """What is behind the registered version and what came of it."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """What the run as a whole cannot show, with the reason."""
 
     @property
     def chosen(self) -> Network:
@@ -100,12 +107,13 @@ class Report:
 
     @property
     def missing(self) -> dict[str, str]:
-        """What cannot be shown, with the reason, by `<architecture>: <what>`."""
-        return {
+        """What cannot be shown, with the reason, of a network by `<architecture>: <what>`."""
+        of_networks = {
             f"{one.architecture}: {what}": reason
             for one in self.networks
             for what, reason in one.missing.items()
         }
+        return {**of_networks, **self.lost}
 
     @property
     def command(self) -> str:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_va
 
 from convoy.errors import UsageError, nearest
 from convoy.recipe import Recipe
-from convoy.requirements import Evaluation, Gate, Registry
+from convoy.requirements import Evaluation, Gate, Kept, Registry
 from convoy.section import Section, Share
 from convoy.space import Sweep
 
@@ -88,6 +88,7 @@ class Settings(Section):
     evaluation: Evaluation
     gate: Gate
     registry: Registry
+    gc: Kept
 
     @model_validator(mode="after")
     def _names_are_known(self, info: ValidationInfo) -> "Settings":

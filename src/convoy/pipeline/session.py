@@ -57,7 +57,7 @@ class Session:
         self.plan.check_recipes()
         self.project.create_state()
         with ExitStack() as opened:
-            opened.enter_context(_alone(self.project.state))
+            opened.enter_context(alone(self.project.state))
             self.project.clear_scratch()
             self._start_programs(opened)
             self.client = store.connect(self.project)
@@ -151,7 +151,8 @@ def refusal(dataset: str, flags: Sequence[str]) -> str:
 
 
 @contextmanager
-def _alone(state: Path) -> Iterator[None]:
+def alone(state: Path) -> Iterator[None]:
+    """Be the only one at work in a project. Raises `ConvoyError` where another is."""
     lock = FileLock(state / "run.lock")
     owner = state / "run.owner"
     try:

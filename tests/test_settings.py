@@ -77,7 +77,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (b"run: 2020-13-45", r"params.yaml: not valid YAML \(month must be in 1..12\)"),
         (
             b"",
-            r"expected sections \(run, .*, recipes, recipes_for, sweeps, .*, gate, registry, gc\)",
+            r"expected sections \(run, .*, recipes, .*, sweeps, .*, gate, registry, gc, triggers\)",
         ),
         (b"- run", r"params.yaml: expected sections"),
         (b"{}", r"params.yaml: 'run' is missing"),

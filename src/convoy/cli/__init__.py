@@ -16,6 +16,7 @@ from convoy.cli import (
     pipeline,
     registered,
     reporting,
+    scheduling,
     sweeps,
     tracing,
 )
@@ -49,6 +50,8 @@ for command in (
     networks.architectures,
     finder.find,
     pipeline.up,
+    scheduling.schedule,
+    scheduling.trigger,
 ):
     app.command()(command)
 app.add_typer(data.app, name="data")

@@ -9,12 +9,11 @@ place in the journal, a finished run its metrics and files, and DVC's remote is 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from convoy import architectures, store, tracking
+from convoy import architectures, store, tracking, turn
 from convoy.errors import ConvoyError
 from convoy.garbage import objects, stored, trainings
 from convoy.garbage.item import Item
 from convoy.garbage.reached import reached
-from convoy.pipeline.session import alone
 from convoy.progress import Step, report
 from convoy.project import Project
 from convoy.settings import Settings, load
@@ -43,7 +42,7 @@ def collect(
     leaves what the next call finds. Raises as `survey` does.
     """
     project.create_state()
-    with alone(project.state), exclusive(project):
+    with turn.take(project.state), exclusive(project):
         client = store.connect(project)
         settings = load(project.params, architectures.names())
         if not dry_run:

@@ -19,7 +19,7 @@ from convoy.addresses import artifact_address, runs_address
 from convoy.report import REPORT
 from tests.browser import Browser, browser, program
 from tests.flows.conftest import Chapter
-from tests.flows.test_up import free_port
+from tests.servers import free_port
 from tests.terminal import convoy, environment
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]

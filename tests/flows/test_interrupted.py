@@ -14,8 +14,6 @@ from tests.prefect_servers import deployed, serving
 
 pytestmark = pytest.mark.slow
 
-GONE = "nobody:1:0.00"
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectApi]:

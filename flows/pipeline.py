@@ -8,27 +8,31 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
-from convoy import outcome
+from convoy import outcome, stories
+from convoy.addresses import mlflow_interface
 from convoy.pipeline.release import finish
 from convoy.pipeline.session import Session
 from convoy.pipeline.training import trained
 from convoy.plan import make_plan
 from convoy.project import Project
-from flows import crashed
+from flows import crashed, story
 from flows.announce import announce
 from flows.approval import decide
 from flows.evaluate import evaluate, inspect
 from flows.ingest import ingest
+from flows.notify import notify
+from flows.parameters import Architectures, Dataset, Overrides
 from flows.promote import gate, promote, register
+from flows.served import served
 from flows.stopping import STOPS, cancelled
 from flows.train import train
 
 
-@flow(name="pipeline", description=__doc__)
+@flow(name="pipeline", description=__doc__, on_failure=[notify], on_crashed=[notify])
 def pipeline(
-    dataset: str | None = None,
-    architectures: list[str] | None = None,
-    overrides: list[str] | None = None,
+    dataset: Dataset = None,
+    architectures: Architectures = None,
+    overrides: Overrides = None,
     strict: bool = False,
 ) -> dict[str, Any] | State[Any]:
     """Run the whole pipeline, or say that nothing has changed.
@@ -40,20 +44,25 @@ def pipeline(
         strict: refuse a dataset version that could not be had again elsewhere.
     """
     plan = make_plan(Project.find(), dataset, architectures or (), overrides or (), strict)
-    if kept := outcome.unchanged(plan):
-        return decide(plan, kept).model_dump()
     try:
-        with Session(plan, str(flow_run.id)) as work:
-            _train_each(work)
-            registered = register(work)
-            verdict = gate(work, registered)
-            alias = promote(work, registered, verdict)
-            announce(work, registered)
-            result = finish(work, registered, verdict, alias)
+        with served(plan.project, plan.dataset, plan.settings.schedule.overlap) as left_out:
+            if left_out:
+                return left_out
+            if kept := outcome.unchanged(plan):
+                story.tell(plan.data.model, stories.pipeline(kept, mlflow_interface(), True))
+                return decide(plan, kept).model_dump()
+            with Session(plan, str(flow_run.id)) as work:
+                _train_each(work)
+                registered = register(work)
+                verdict = gate(work, registered)
+                alias = promote(work, registered, verdict)
+                announce(work, registered)
+                result = finish(work, registered, verdict, alias)
+            outcome.keep(plan, result)
+            story.tell(plan.data.model, stories.pipeline(result, mlflow_interface()))
+            return decide(plan, result).model_dump()
     except STOPS as stop:
         return cancelled(stop)
-    outcome.keep(plan, result)
-    return decide(plan, result).model_dump()
 
 
 @flow(name="training")

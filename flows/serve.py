@@ -1,22 +1,78 @@
-"""The runner of `convoy up`: serves the pipeline with its schedule, from the Procfile."""
+"""The runner of `convoy up`: serves the deployments of prefect.yaml, and cares for their runs."""
 
+import asyncio
+import multiprocessing
 import os
+import time
+from collections.abc import Collection
+from importlib import import_module
+from uuid import UUID
 
+import anyio
+from prefect import Flow
+from prefect.runner import Runner
 from prefect.schedules import Cron
 
-from convoy import architectures
+from convoy.deployments import Deployment, read_deployments
+from convoy.files import write_json
+from convoy.prefect_api import PrefectApi
 from convoy.prefect_server import wait_for
 from convoy.project import Project
-from convoy.settings import load
-from flows.pipeline import pipeline
+from flows import interrupted
+
+LIMIT = 8
+"""Flow runs that are begun at once; those of the pipeline then wait for their turn."""
+EVERY = 5.0
+"""Seconds between two signs of life, and between two looks for runs that were interrupted."""
 
 
 def main() -> None:
-    """Serve until interrupted; a run that is due while another is at work waits for it."""
+    """Serve until this process is asked to end."""
     wait_for(os.environ["PREFECT_API_URL"])
-    schedule = load(Project.find().params, architectures.names()).schedule
-    nightly = Cron(schedule.cron, timezone=schedule.timezone)
-    pipeline.serve(name="nightly", schedules=[nightly], limit=1, print_starting_message=False)
+    PrefectApi().require_version()
+    try:
+        asyncio.run(_serve(Project.find()))
+    finally:
+        # Python would wait for them at its exit; a training writes its checkpoint meanwhile.
+        for flow_run in multiprocessing.active_children():
+            flow_run.terminate()
+
+
+async def _serve(project: Project) -> None:
+    runner = Runner(name="convoy", limit=LIMIT, pause_on_shutdown=False)
+    served = [await _add(runner, one) for one in read_deployments(project).deployments]
+    # Before the first look for work, which takes what is due as it is.
+    await anyio.to_thread.run_sync(interrupted.settle, project, served, True)
+    await anyio.to_thread.run_sync(interrupted.collapse, served)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_care, runner, project, served)
+        await runner.start()
+        tasks.cancel_scope.cancel()
+
+
+async def _add(runner: Runner, one: Deployment) -> UUID:
+    flow: Flow[..., object] = getattr(import_module(one.module), one.flow)
+    schedules = [
+        Cron(found.cron, timezone=found.timezone, active=found.active) for found in one.schedules
+    ]
+    return await runner.aadd_flow(
+        flow,
+        name=one.name,
+        schedules=schedules,
+        parameters=one.parameters,
+        description=one.description,
+        tags=one.tags,
+    )
+
+
+async def _care(runner: Runner, project: Project, served: Collection[UUID]) -> None:
+    """Give a sign of life as long as the runner looks for work; go on with what was cut off."""
+    while True:
+        polled = runner.last_polled
+        if polled is not None and time.time() - polled.timestamp() < 60:
+            write_json(project.state / "runner.alive", time.time())
+        await anyio.sleep(EVERY)
+        await anyio.to_thread.run_sync(interrupted.settle, project, served, False)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from convoy import params
+from convoy import yaml_text
 
 DIGITS = """\
 datasets:
@@ -31,7 +31,7 @@ REST = """\
 checks:
   near: 0.98   # é, 日本, 🐈
 """
-NEW: dict[str, params.Value] = {
+NEW: dict[str, yaml_text.Value] = {
     "source": "files",
     "from": ["../new"],
     "model": "new",

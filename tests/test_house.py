@@ -54,6 +54,7 @@ def test_dvc_prepares_again_where_code_that_decides_it_has_changed() -> None:
     plumbing |= {
         "architectures",
         "augmentation",
+        "orchestration",
         "published",
         "recipe",
         "requirements",

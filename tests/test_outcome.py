@@ -125,7 +125,7 @@ def test_a_setting_that_counts_makes_a_run(kept: Project, override: str) -> None
     assert outcome.unchanged(plan_of(kept, [override])) is None
 
 
-@pytest.mark.parametrize("override", ["recipes.resnet20.epochs=99", "schedule.cron=0 3 * * *"])
+@pytest.mark.parametrize("override", ["recipes.resnet20.epochs=99", "schedule.overlap=skip"])
 def test_a_setting_that_decides_nothing_here_makes_none(kept: Project, override: str) -> None:
     assert outcome.unchanged(plan_of(kept, [override])) == RESULT
 

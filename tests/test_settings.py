@@ -77,7 +77,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (b"run: 2020-13-45", r"params.yaml: not valid YAML \(month must be in 1..12\)"),
         (
             b"",
-            r"expected sections \(run, .*, recipes, recipes_for, sweeps, .*, gate, registry\)",
+            r"expected sections \(run, .*, recipes, .*, sweeps, .*, gate, registry, gc, triggers\)",
         ),
         (b"- run", r"params.yaml: expected sections"),
         (b"{}", r"params.yaml: 'run' is missing"),
@@ -161,6 +161,7 @@ def test_each_value_has_its_home_in_the_file_and_no_default(
         "evaluation": values["evaluation"],
         "gate": values["gate"],
         "registry": values["registry"],
+        "gc": values["gc"],
     }
     for path, section in sections.items():
         for key in set(section) - {"augment"}:  # which is off where it is absent

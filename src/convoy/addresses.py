@@ -23,6 +23,11 @@ def runs_address(base: str, experiment_id: str, view: str, charts: bool = False)
     return f"{base}/#/experiments/{experiment_id}/runs?viewStateShareKey={view}{mode}&{CLASSIC}"
 
 
+def run_address(base: str, experiment_id: str, run_id: str) -> str:
+    """Return the address of the MLflow page of one run."""
+    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}?{CLASSIC}"
+
+
 def artifact_address(base: str, experiment_id: str, run_id: str, path: str) -> str:
     """Return the address of the MLflow page that shows one of a run's files."""
     where = f"experiments/{experiment_id}/runs/{run_id}/artifacts/{quote(path)}"

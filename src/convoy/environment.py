@@ -7,13 +7,14 @@ telemetry is off: `DO_NOT_TRACK=1` alone stops neither Prefect nor MLflow, hence
 import os
 import urllib.request
 from collections.abc import Mapping, MutableMapping
-from typing import Literal
-
-import psutil
+from typing import Any, Literal
 
 from convoy.errors import UsageError
 from convoy.files import read_json
+from convoy.owners import is_alive
 from convoy.project import Project
+
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 
 
 def embedded(project: Project) -> dict[str, str]:
@@ -27,6 +28,9 @@ def embedded(project: Project) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # In memory, as is the default, slots of killed holders stay taken once the server restarts.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
+        "PREFECT_RUNNER_POLL_FREQUENCY": "5",
         "MLFLOW_TRACKING_URI": f"sqlite:///{project.database}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",  # its migrations narrate otherwise
@@ -36,6 +40,8 @@ def embedded(project: Project) -> dict[str, str]:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
         "CONVOY_PREFECT_PORT": "4200",
         "CONVOY_MLFLOW_PORT": "5000",
+        "CONVOY_TRIGGER_HOST": "127.0.0.1",
+        "CONVOY_TRIGGER_PORT": "4300",
         "DO_NOT_TRACK": "true",
         "DVC_NO_ANALYTICS": "true",
         "DVC_SITE_CACHE_DIR": str(state / "dvc-site"),
@@ -44,7 +50,13 @@ def embedded(project: Project) -> dict[str, str]:
 
 
 def apply(project: Project, environ: MutableMapping[str, str] = os.environ) -> None:
-    """Fill in what is not set; call before prefect, mlflow or dvc are imported."""
+    """Fill in what is not set; call before prefect, mlflow or dvc are imported.
+
+    A `convoy up` that is running here has the last word on its ports.
+    """
+    for name, value in (running(project) or {}).items():
+        if name.startswith("CONVOY_") and value:
+            environ[name] = str(value)
     for name, value in embedded(project).items():
         environ.setdefault(name, value)
     if "PREFECT_API_URL" not in environ and (address := served(project)):
@@ -96,10 +108,17 @@ def patience(environ: Mapping[str, str] = os.environ) -> float:
     return seconds
 
 
+def running(project: Project) -> dict[str, Any] | None:
+    """Return what a `convoy up` that is running here says of itself."""
+    found = read_json(project.state / "up.json")
+    if not isinstance(found, dict) or not is_alive(found.get("owner", "")):
+        return None
+    return found
+
+
 def served(project: Project) -> str | None:
     """Return the Prefect API of a `convoy up` that is running here, if it answers."""
-    found = read_json(project.state / "up.json")
-    if not isinstance(found, dict) or not psutil.pid_exists(found["pid"]):
+    if (found := running(project)) is None:
         return None
     address = str(found["prefect"])
     try:

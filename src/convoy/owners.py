@@ -18,6 +18,8 @@ def is_here(owner: str) -> bool:
 
 def is_alive(owner: str) -> bool:
     """Tell whether an owner still runs; another machine's runs are its own to settle."""
+    if owner.count(":") < 2:
+        return False
     _, pid, created = owner.rsplit(":", 2)
     if not is_here(owner):
         return True

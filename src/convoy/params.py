@@ -8,9 +8,7 @@ import yaml
 
 from convoy.errors import UsageError
 from convoy.files import write_atomically
-
-Scalar = str | int | float
-Value = Scalar | Sequence[str]
+from convoy.yaml_text import Scalar, Value, dumped, end_of, in_a_line, line_end, with_lines
 
 
 def add_dataset(file: Path, name: str, values: Mapping[str, Value]) -> None:
@@ -22,10 +20,10 @@ def add_dataset(file: Path, name: str, values: Mapping[str, Value]) -> None:
     if any(key.value == name for key, _ in datasets.value):
         raise UsageError(f"{file} has a dataset {name!r} already.")
     indent = " " * datasets.start_mark.column
-    lines = [f"{indent}{_dumped(name)}:"]
-    lines += [f"{indent}  {key}: {_dumped(value)}" for key, value in values.items()]
+    lines = [f"{indent}{dumped(name)}:"]
+    lines += [f"{indent}  {key}: {dumped(value)}" for key, value in values.items()]
     entry = {key: v if isinstance(v, Scalar) else list(v) for key, v in values.items()}
-    _write(file, text, _with_lines(text, _end(datasets), lines), name, entry)
+    _write(file, text, with_lines(text, end_of(datasets), lines), name, entry)
 
 
 def set_value(file: Path, dataset: str, key: str, value: Scalar) -> None:
@@ -35,11 +33,11 @@ def set_value(file: Path, dataset: str, key: str, value: Scalar) -> None:
     values = {**_values(text, dataset), key: value}
     found = _value(entry, key)
     if found is None:
-        after = _with_lines(text, _end(entry), [_line(entry, f"{key}: {_dumped(value)}")])
+        after = with_lines(text, end_of(entry), [_line(entry, f"{key}: {dumped(value)}")])
     else:
-        start, end = found.start_mark.index, len(text[: _end(found)].rstrip("\r\n"))
+        start, end = found.start_mark.index, len(text[: end_of(found)].rstrip("\r\n"))
         space = " " * (text[start - 1] == ":")  # there was no value
-        after = f"{text[:start]}{space}{_dumped(value)}{text[max(start, end) :]}"
+        after = f"{text[:start]}{space}{dumped(value)}{text[max(start, end) :]}"
     _write(file, text, after, dataset, values)
 
 
@@ -51,13 +49,13 @@ def append(file: Path, dataset: str, key: str, items: Sequence[str]) -> None:
     values = {**before, key: [*(before.get(key) or []), *items]}
     found = _value(entry, key)
     if found is None:
-        after = _with_lines(text, _end(entry), [_line(entry, f"{key}: {_dumped(items)}")])
+        after = with_lines(text, end_of(entry), [_line(entry, f"{key}: {dumped(items)}")])
     elif isinstance(found, yaml.SequenceNode) and found.value and not found.flow_style:
         indent = " " * found.start_mark.column
-        after = _with_lines(text, _end(found), [f"{indent}- {_dumped(item)}" for item in items])
+        after = with_lines(text, end_of(found), [f"{indent}- {dumped(item)}" for item in items])
     elif isinstance(found, yaml.SequenceNode):
         last = found.value[-1].end_mark.index if found.value else found.start_mark.index + 1
-        more = f"{', ' if found.value else ''}{', '.join(map(_dumped, items))}"
+        more = f"{', ' if found.value else ''}{', '.join(map(dumped, items))}"
         after = f"{text[:last]}{more}{text[last:]}"
     else:
         raise UsageError(f"{file}: `{key}` of {dataset!r} is no list: write it as one.")
@@ -70,7 +68,7 @@ def remove_value(file: Path, dataset: str, key: str) -> bool:
     for at, found in _entry(file, text, dataset).value:
         if at.value == key:
             start = text.rfind("\n", 0, at.start_mark.index) + 1
-            end = _line_end(text, _end(found))
+            end = line_end(text, end_of(found))
             values = {k: v for k, v in _values(text, dataset).items() if k != key}
             _write(file, text, text[:start] + text[end:], dataset, values)
             return True
@@ -82,9 +80,7 @@ def _read(file: Path) -> str:
         text = file.read_bytes().decode()  # as it is: Windows' line ends stay
         yaml.load(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(
-            f"{file} is not valid YAML ({_in_a_line(error)}): mend it first."
-        ) from None
+        raise UsageError(f"{file} is not valid YAML ({in_a_line(error)}): mend it first.") from None
     return text
 
 
@@ -112,55 +108,8 @@ def _values(text: str, dataset: str) -> dict[str, Any]:
     return found
 
 
-def _end(node: yaml.Node) -> int:
-    """Return the end of the last leaf: a block's own end lies behind comments that follow it."""
-    if isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
-        last = node.value[-1]
-        return _end(last[1] if isinstance(last, tuple) else last)
-    return int(node.end_mark.index)
-
-
 def _line(entry: yaml.MappingNode, text: str) -> str:
     return f"{' ' * entry.value[0][0].start_mark.column}{text}"
-
-
-def _with_lines(text: str, index: int, lines: Sequence[str]) -> str:
-    """Return the text with lines after the one that `index` is in."""
-    newline = "\r\n" if "\r\n" in text else "\n"
-    at = _line_end(text, index)
-    lead = "" if text[:at].endswith("\n") else newline
-    return f"{text[:at]}{lead}{''.join(line + newline for line in lines)}{text[at:]}"
-
-
-def _line_end(text: str, index: int) -> int:
-    if text[:index].endswith("\n"):
-        return index  # a block of text ends with its line
-    found = text.find("\n", index)
-    return len(text) if found < 0 else found + 1
-
-
-def _dumped(value: Value) -> str:
-    """Return a value on one line, as YAML."""
-    if not isinstance(value, Scalar):
-        return f"[{', '.join(map(_dumped, value))}]"
-    quoted = isinstance(value, str) and (not value.isprintable() or _is_number(value))
-    text: str = yaml.safe_dump(
-        [value],
-        default_flow_style=True,
-        default_style='"' if quoted else None,
-        width=2**16,
-        allow_unicode=True,
-    )
-    return text.strip()[1:-1]
-
-
-def _is_number(text: str) -> bool:
-    """Tell whether some reader takes a text for a number: YAML 1.2, DVC's, does so with `1e3`."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _write(file: Path, before: str, after: str, dataset: str, values: Mapping[str, Any]) -> None:
@@ -178,9 +127,3 @@ def _write(file: Path, before: str, after: str, dataset: str, values: Mapping[st
             f"values one a line and without anchors, as in the README."
         )
     write_atomically(file, content)
-
-
-def _in_a_line(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = f"line {mark.line + 1}: " if mark else ""
-    return f"{where}{getattr(error, 'problem', None) or error}"

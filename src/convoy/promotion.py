@@ -6,7 +6,7 @@ noticed and written down too.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from getpass import getuser
 
@@ -15,9 +15,18 @@ from mlflow import MlflowClient
 from convoy.claims import claimed
 from convoy.errors import ConvoyError, UsageError
 from convoy.journal import Action, Entry, journal, last_done, next_number, now, write
-from convoy.registry import CHALLENGER, CHAMPION, Registered, by_alias, version
+from convoy.registry import CHALLENGER, CHAMPION, Registered, by_alias, require_files, version
 
-__all__ = ["Entry", "journal", "keep_challenger", "promote", "rollback", "rolled_back", "settle"]
+__all__ = [
+    "Entry",
+    "journal",
+    "keep_challenger",
+    "promote",
+    "replaced_by",
+    "rollback",
+    "rolled_back",
+    "settle",
+]
 
 PRESENT = "present"
 """The champion that is there when a promotion begins."""
@@ -67,13 +76,7 @@ def rollback(
     """
     settle(client, name)
     champion = _champion(client, name)
-    # A champion that came back by a rollback replaced nobody anew: what counts is its promotion.
-    promotions = [
-        entry
-        for entry in journal(client, name)
-        if entry.state == "done" and entry.action != "rollback" and entry.version == champion
-    ]
-    previous = promotions[-1].previous if promotions else None
+    previous = replaced_by(journal(client, name), champion)
     if previous is None:
         raise UsageError(
             f"{name} has no earlier champion to go back to: see `convoy history {name}`."
@@ -82,6 +85,19 @@ def rollback(
     left = f"version {champion}" if champion else "no champion"
     why = f"rolled back from {left}" + (f": {reason}" if reason else "")
     return _move(client, name, "rollback", previous, champion, why)
+
+
+def replaced_by(entries: Sequence[Entry], champion: str | None) -> str | None:
+    """Return the version that a rollback from `champion` goes back to, if there is one.
+
+    A champion that came back by a rollback replaced nobody anew: what counts is its promotion.
+    """
+    promotions = [
+        entry
+        for entry in entries
+        if entry.state == "done" and entry.action != "rollback" and entry.version == champion
+    ]
+    return promotions[-1].previous if promotions else None
 
 
 def rolled_back(client: MlflowClient, name: str, number: str) -> Entry | None:
@@ -110,6 +126,7 @@ def _move(
         champion = _champion(client, name)
         if champion != seen:
             raise _overtaken(client, name, number)
+        require_files(version(client, name, number))  # which a collection may have taken meanwhile
         number_of_entry = next_number(journal(client, name))
         entry = Entry(number_of_entry, action, number, seen, reason, _person(), now(), "intent")
         write(client, name, entry)

@@ -25,6 +25,8 @@ MANIFEST = "convoy.manifest"
 MANIFEST_FILE = "manifest.json"
 """Among a version's files: the sha256 of the others, and whose they are."""
 VERDICT = "convoy.verdict"
+COLLECTED = "convoy.collected"
+"""When `convoy gc` took a version's files; its record stays, and its key is free again."""
 LONGEST_DESCRIPTION = 5000
 """Characters that MLflow's databases hold."""
 APPROVAL = "convoy.approval"
@@ -106,9 +108,10 @@ def by_alias(client: MlflowClient, name: str, alias: str) -> Registered | None:
 
 
 def by_key(client: MlflowClient, name: str, key: str) -> Registered | None:
-    """Return the first version of an idempotency key, if there is one."""
+    """Return the first version of an idempotency key that has its files, if there is one."""
     found = client.search_model_versions(f"name='{name}' and tags.`{KEY}`='{key}'")
-    registered = sorted((_registered(v, {}) for v in found), key=lambda r: int(r.version))
+    whole = (v for v in found if COLLECTED not in v.tags)
+    registered = sorted((_registered(v, {}) for v in whole), key=lambda r: int(r.version))
     return registered[0] if registered else None
 
 
@@ -117,6 +120,16 @@ def of_run(client: MlflowClient, run_id: str) -> Registered | None:
     found = client.search_model_versions(f"run_id='{run_id}'")
     registered = sorted((_registered(v, {}) for v in found), key=lambda r: r.created)
     return registered[-1] if registered else None
+
+
+def require_files(registered: Registered) -> None:
+    """Raise `NotReproducible` for a version whose files have been collected."""
+    if when := registered.tags.get(COLLECTED):
+        raise NotReproducible(
+            f"the files of {registered.name} version {registered.version} are gone: `convoy gc` "
+            f"collected them on {when}; train it again from commit "
+            f"{registered.tags.get('convoy.commit', 'unknown')[:12]} to have them again."
+        )
 
 
 def _registered(found: ModelVersion, aliases: dict[str, list[str]]) -> Registered:
@@ -144,6 +157,7 @@ def download(registered: Registered, folder: Path, tracking_uri: str) -> Path:
 
     Raises `NotReproducible` for files that are not those that were registered.
     """
+    require_files(registered)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     uri = f"models:/{registered.name}/{registered.version}"

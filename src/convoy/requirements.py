@@ -34,3 +34,12 @@ class Registry(Section):
     """What a registered version holds beside its graph."""
 
     onnx: bool
+
+
+class Kept(Section):
+    """What `convoy gc` keeps, beside all that an alias, a tag or a branch leads to."""
+
+    champions: Annotated[int, Field(ge=1)]
+    """Of each model: so many versions that served last."""
+    days: Annotated[float, Field(ge=0)]
+    """What is younger is kept, whatever it is."""

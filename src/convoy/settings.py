@@ -13,8 +13,9 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_validator
 
 from convoy.errors import UsageError, nearest
+from convoy.orchestration import Schedule, Trigger
 from convoy.recipe import Recipe
-from convoy.requirements import Evaluation, Gate, Registry
+from convoy.requirements import Evaluation, Gate, Kept, Registry
 from convoy.section import Section, Share
 from convoy.space import Sweep
 
@@ -29,13 +30,6 @@ class Run(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]  # what the libraries' generators take
     deterministic: bool
     """Whether only operations are used that give the same bits each time; a CPU has no others."""
-
-
-class Schedule(Section):
-    """When the pipeline starts by itself."""
-
-    cron: str
-    timezone: str
 
 
 class Dataset(Section):
@@ -88,6 +82,8 @@ class Settings(Section):
     evaluation: Evaluation
     gate: Gate
     registry: Registry
+    gc: Kept
+    triggers: dict[Name, Trigger] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_are_known(self, info: ValidationInfo) -> "Settings":

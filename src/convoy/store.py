@@ -16,6 +16,7 @@ from convoy import views
 from convoy.client import Client, once, sentence
 from convoy.errors import ConvoyError
 from convoy.project import Project
+from convoy.registry import COLLECTED
 
 KEY = "convoy.key"
 REQUEST = "convoy.request"
@@ -108,7 +109,8 @@ def model_version(
 
     def read() -> list[ModelVersion]:
         found = client.search_model_versions(f"name='{name}' and tags.`{KEY}`='{key}'")
-        return sorted(found, key=lambda version: int(version.version))
+        whole = (version for version in found if COLLECTED not in version.tags)
+        return sorted(whole, key=lambda version: int(version.version))
 
     def create() -> None:
         client.create_model_version(name, source, run_id or None, own, model_id=model_id)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import (
     Dataset,
@@ -104,14 +103,19 @@ def open_pipeline(client: MlflowClient, experiment_id: str, name: str, stamps: S
 
 
 def open_sweep(
-    client: MlflowClient, experiment_id: str, key: str, name: str, stamps: Stamps
+    client: MlflowClient,
+    experiment_id: str,
+    key: str,
+    name: str,
+    stamps: Stamps,
+    context: str = "sweep",
 ) -> str:
-    """Start the parent run of a sweep, or go on in the one that was cut off."""
+    """Start the parent run of a sweep, or of another `context`; go on in one that was cut off."""
     if run := find(client, experiment_id, key):
         _reopen(client, run)
     else:
         run = _create(client, experiment_id, key, name, stamps.tags())
-    _log_dataset(client, run.info.run_id, stamps, "sweep")
+    _log_dataset(client, run.info.run_id, stamps, context)
     return str(run.info.run_id)
 
 
@@ -220,12 +224,6 @@ def log_metrics(
         for name, value in metrics.items()
     ]
     client.log_batch(run_id, metrics=rows)
-
-
-def log_figures(client: MlflowClient, run_id: str, figures: Mapping[str, Figure]) -> None:
-    """Keep figures as PNG images under figures/."""
-    for name, figure in figures.items():
-        client.log_figure(run_id, figure, f"figures/{name}.png")
 
 
 def log_file(client: MlflowClient, run_id: str, file: Path, folder: str = "") -> None:

@@ -1,97 +1,122 @@
-"""`convoy up`: the pages and the schedule, run from the Procfile by honcho until Ctrl-C."""
+"""`convoy up`: the pages, the schedules and the triggers of a project, until Ctrl-C."""
 
 import os
 import signal
-import socket
-import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from convoy import store, views
+from convoy import services, store, views
 from convoy.addresses import mlflow_interface, prefect_interface, runs_address
+from convoy.deployments import read_deployments
+from convoy.environment import running
 from convoy.errors import ConvoyError
 from convoy.files import write_json
+from convoy.owners import this_owner
 from convoy.plan import Plan
 from convoy.project import Project
+from convoy.supervisor import Supervisor
+from convoy.triggers import calls
 
 
 def start(plan: Plan) -> None:
-    """Check the ports, print the addresses, and run the Procfile until it is interrupted.
+    """Start what is not elsewhere, say where it is once all of it answers, and keep it running.
 
-    Raises `ConvoyError` for a port that is in use.
+    Raises `ConvoyError` for a process that keeps dying, and `UsageError` for deployments or
+    triggers that are not what they should be, before anything is started.
     """
     project = plan.project
+    began = time.monotonic()
     project.create_state()
     with _alone(project):
-        for name in ("CONVOY_PREFECT_PORT", "CONVOY_MLFLOW_PORT"):
-            _check_port(name)
-        # Created before a server and a run both would.
-        client = store.connect(project)
-        experiment = store.experiment(client, project, plan.dataset)
-        for one in client.search_experiments():
-            views.offer(client, str(one.experiment_id))
-        prefect = f"{prefect_interface()}/api"
-        write_json(project.state / "up.json", {"pid": os.getpid(), "prefect": prefect})
+        triggers = plan.settings.triggers
+        read_deployments(project).check_triggers(triggers)
+        called = any(trigger.kind == "call" for trigger in triggers.values())
+        if called:
+            calls.secret()
+        ports = services.choose_ports(called)
+        for note in ports.notes:
+            _tell(note)
+        prefect = os.environ.get("PREFECT_API_URL") or f"{prefect_interface()}/api"
+        supervisor = Supervisor(project.root, project.state / "logs", _tell)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: supervisor.stop())
         try:
-            sys.stdout.write(_greeting(plan, prefect, experiment))
-            sys.stdout.flush()
-            code = _honcho(project, prefect)
+            with _said(project, prefect, ports):
+                _start(supervisor, plan, prefect, ports)
+                address = _mlflow(plan)
+                if ports.mlflow:  # its database has been created by now, by one process alone
+                    supervisor.start(services.mlflow_server(project, ports.mlflow), outlives=True)
+                supervisor.keep(lambda: _greet(plan, prefect, address, time.monotonic() - began))
         finally:
-            (project.state / "up.json").unlink(missing_ok=True)
-    if code not in (0, 130, -signal.SIGINT):
-        raise ConvoyError(f"a server ended by itself (exit code {code}); its last lines are above.")
+            supervisor.end()
 
 
-def _greeting(plan: Plan, prefect: str, experiment: str) -> str:
-    schedule = plan.settings.schedule
-    return (
-        f"Prefect UI   {prefect_interface()}\n"
-        f"MLflow UI    {runs_address(mlflow_interface(), experiment, views.ID)}\n"
-        f"Schedule     {schedule.cron} ({schedule.timezone}), as params.yaml says\n"
-        f"Trigger now  PREFECT_API_URL={prefect} prefect deployment run pipeline/nightly\n"
-        f"End it all   Ctrl-C\n\n"
-    )
+def _start(supervisor: Supervisor, plan: Plan, prefect: str, ports: services.Ports) -> None:
+    if ports.prefect:
+        supervisor.start(services.prefect_server(ports.prefect))
+    supervisor.start(services.runner(plan.project, prefect))
+    if plan.settings.triggers:
+        supervisor.start(services.watcher(plan.project, prefect))
 
 
-def _honcho(project: Project, prefect: str) -> int:
-    environ = {
-        **os.environ,
-        # The Procfile's commands are those of this environment, active or not.
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PREFECT_API_URL": prefect,
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "convoy",
-        "PYTHONUNBUFFERED": "1",
+def _mlflow(plan: Plan) -> str:
+    """Create MLflow's database where there is none; return the address of the runs' page."""
+    client = store.connect(plan.project)
+    experiment = store.experiment(client, plan.project, plan.dataset)
+    for one in client.search_experiments():
+        views.offer(client, str(one.experiment_id))
+    return runs_address(mlflow_interface(), experiment, views.ID)
+
+
+def _greet(plan: Plan, prefect: str, mlflow: str, seconds: float) -> None:
+    deployments = read_deployments(plan.project).deployments
+    due = ", ".join(f"{one.full_name} ({one.schedule})" for one in deployments if one.schedules)
+    lines = [
+        f"Prefect UI   {prefect.removesuffix('/api')}",
+        f"MLflow UI    {mlflow}",
+        f"Scheduled    {due or 'nothing'}",
+        *_watched(plan),
+        "Now          convoy trigger pipeline/nightly",
+        f"Logs         {plan.project.state / 'logs'}",
+        f"Ready after {seconds:.1f} s; Ctrl-C ends it all.",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n\n")
+    sys.stdout.flush()
+
+
+def _watched(plan: Plan) -> list[str]:
+    triggers = plan.settings.triggers
+    lines = [f"Watched      {', '.join(triggers)}"] if triggers else []
+    if any(trigger.kind == "call" for trigger in triggers.values()):
+        where = f"{os.environ[calls.HOST]}:{os.environ[calls.PORT]}"
+        lines.append(f"Calls        http://{where}/triggers/NAME")
+    return lines
+
+
+def _tell(sentence: str) -> None:
+    sys.stderr.write(f"convoy: {sentence}\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def _said(project: Project, prefect: str, ports: services.Ports) -> Iterator[None]:
+    """Let other commands of this project know the addresses."""
+    found = {
+        "owner": this_owner(),
+        "prefect": prefect,
+        services.PREFECT_PORT: ports.prefect,
+        services.MLFLOW_PORT: ports.mlflow,
+        services.TRIGGER_PORT: ports.calls,
     }
-    child = subprocess.Popen(
-        [sys.executable, "-m", "honcho", "-e", "mlflow/server.env", "-f", "Procfile", "start"],
-        cwd=project.root,
-        env=environ,
-    )
-    # Ctrl-C reaches honcho too, which ends its processes; SIGTERM is passed on.
-    signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(signal.SIGTERM))
-    while True:
-        try:
-            return child.wait()
-        except KeyboardInterrupt:
-            continue
-
-
-def _check_port(name: str) -> None:
-    port = os.environ[name]
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", int(port)))
-        except (OSError, ValueError, OverflowError) as error:
-            why = "is in use" if isinstance(error, OSError) else "is no port number"
-            raise ConvoyError(
-                f"port {port} {why}: end the program that uses it, or choose another with "
-                f"{name}=PORT."
-            ) from None
+    write_json(project.state / "up.json", found)
+    try:
+        yield
+    finally:
+        (project.state / "up.json").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -100,7 +125,10 @@ def _alone(project: Project) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ConvoyError(f"`convoy up` runs here already: {prefect_interface()}.") from None
+        where = (running(project) or {}).get("prefect", "")
+        raise ConvoyError(
+            f"`convoy up` runs here already: {str(where).removesuffix('/api') or 'it is starting'}."
+        ) from None
     try:
         yield
     finally:

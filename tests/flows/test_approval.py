@@ -14,7 +14,8 @@ import yaml
 from mlflow import MlflowClient
 
 from tests.flows.conftest import NewProject
-from tests.flows.test_up import Up, _wait, free_port
+from tests.flows.test_up import Up, _wait
+from tests.servers import free_port
 from tests.terminal import convoy, environment
 
 ASKING = ("--architectures", "mlp", "--set", "gate.require_approval=true")
@@ -73,8 +74,8 @@ def test_a_served_run_suspends_until_its_form_is_answered(
         )
     up = Up(root, f"http://127.0.0.1:{prefect}", f"http://127.0.0.1:{mlflow}", process)
     try:
-        _wait(lambda: len(up.ask(f"{up.prefect}/api/deployments/filter", {})) == 1, 240)
-        (deployment,) = up.ask(f"{up.prefect}/api/deployments/filter", {})
+        _wait(lambda: "Ready after" in (root / "up.log").read_text(), 240)
+        deployment = up.ask(f"{up.prefect}/api/deployments/name/pipeline/nightly")
         start = f"{up.prefect}/api/deployments/{deployment['id']}/create_flow_run"
         run = up.ask(start, {"state": {"type": "SCHEDULED"}})["id"]
         _until(up, run, "PAUSED")

@@ -11,10 +11,12 @@ from convoy.cli import (
     comparing,
     data,
     finder,
+    garbage,
     networks,
     pipeline,
     registered,
     reporting,
+    scheduling,
     sweeps,
     tracing,
 )
@@ -44,9 +46,12 @@ for command in (
     registered.predict,
     tracing.lineage,
     tracing.reproduce,
+    garbage.gc,
     networks.architectures,
     finder.find,
     pipeline.up,
+    scheduling.schedule,
+    scheduling.trigger,
 ):
     app.command()(command)
 app.add_typer(data.app, name="data")

@@ -128,7 +128,7 @@ def predict(
     scratch = here.state / "models" / f"{name}-{chosen.version}"
     folder = registry.download(chosen, scratch, os.environ["MLFLOW_TRACKING_URI"])
 
-    from convoy.inference.predict import image_files
+    from convoy.inference.listing import image_files
     from convoy.inference.predict import predict as predict_files
 
     found = predict_files(folder, image_files(paths))

@@ -1,4 +1,4 @@
-"""`convoy lineage | reproduce | gc`: where a version came from, made again, and what may go."""
+"""`convoy lineage | reproduce`: where a version came from, and the way there again."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from convoy import approval, digests, gate, notes, promotion, registry, tracking
-from convoy.datamodule import read_split
 from convoy.errors import ConvoyError
 from convoy.evaluation.evidence import Evidence
 from convoy.files import write_json
@@ -185,6 +184,8 @@ def finish(work: Session, registered: Registration, verdict: Verdict, alias: str
 
 def _write_samples(work: Session) -> Path:
     """Write one test image of each class as a file, for people to try predictions on."""
+    from convoy.datamodule import read_split  # brings Lightning: four seconds for one that reads
+
     folder = work.project.state / "samples" / work.plan.dataset
     folder.mkdir(parents=True, exist_ok=True)
     images, labels = (found.numpy() for found in read_split(work.version.files, "test"))

@@ -1,18 +1,15 @@
 """One run of the pipeline: what it holds open, and what its tasks hand on to each other."""
 
-import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
-from convoy import notes, promotion, registry, store, tracking, versions
-from convoy.errors import ConvoyError, NotReproducible, Stopped
+from convoy import notes, promotion, registry, store, tracking, turn, versions
+from convoy.errors import NotReproducible, Stopped
 from convoy.ingestion.render import write_page
 from convoy.plan import Plan
 from convoy.programs.launcher import start_launcher, warm
@@ -57,13 +54,14 @@ class Session:
         self.plan.check_recipes()
         self.project.create_state()
         with ExitStack() as opened:
-            opened.enter_context(_alone(self.project.state))
+            opened.enter_context(turn.take(self.project.state, self.plan.dataset, self.flow_run))
             self.project.clear_scratch()
             self._start_programs(opened)
             self.client = store.connect(self.project)
             self.experiment = store.experiment(self.client, self.project, self.plan.dataset)
             dead = tracking.settle(self.client, self.experiment)
-            self.dead_flow_runs = tracking.flow_runs(self.client, dead)
+            # This one too where it was interrupted and goes on: it is not dead.
+            self.dead_flow_runs = tracking.flow_runs(self.client, dead) - {self.flow_run}
             if self.plan.data.model in registry.names(self.client):
                 promotion.settle(self.client, self.plan.data.model)
             self._resources = opened.pop_all()
@@ -148,22 +146,3 @@ class Session:
 def refusal(dataset: str, flags: Sequence[str]) -> str:
     """Say why `--strict` refuses a dataset version that could not be had again."""
     return f"--strict refuses this version of {dataset!r}: {'; '.join(flags)}."
-
-
-@contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    lock = FileLock(state / "run.lock")
-    owner = state / "run.owner"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        pid = owner.read_text() if owner.is_file() else "unknown"
-        raise ConvoyError(
-            f"another run is at work in this project (process {pid}): wait for it to end."
-        ) from None
-    try:
-        owner.write_text(str(os.getpid()))
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()

@@ -74,6 +74,12 @@ def versions(project: Project, dataset: str) -> list[Entry]:
     return sorted(found.values(), key=lambda entry: datetime.fromisoformat(entry.date))
 
 
+def recorded_ever(project: Project, dataset: str) -> list[dict[str, Any]]:
+    """Return what dvc.lock has held of a dataset's stages, as the journal and commits have it."""
+    remembered = [known["stages"] for known in _read(project, dataset) if "stages" in known]
+    return remembered + [stages for _, _, stages in _committed(project, dataset)]
+
+
 def find(project: Project, dataset: str, wanted: str) -> Entry:
     """Return the version that a hash or digest (or its beginning), a tag or a commit names.
 

@@ -1,9 +1,10 @@
 """What nothing leads to is found and removed, and nothing else, whenever it is interrupted."""
 
 import gzip
-import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from convoy.project import Project
 from convoy.settings import load
 from convoy.training.spec import training_key
 from tests import kills
-from tests.terminal import convoy, git
+from tests.stores import add_whole_version
+from tests.terminal import convoy, environment, git
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -94,26 +96,13 @@ def fewer(project: Project, rows: int) -> str:
 
 
 def add_version(project: Project, client: MlflowClient, version: str, seed: int) -> None:
-    """Register what passes for a network: its bytes are their own, its record is a real one."""
+    """Register what passes for a network, whose run and folder are found by its key."""
     key = f"training {seed}"
     folder = project.runs / key
     folder.mkdir(exist_ok=True)
     (folder / "model.safetensors").write_bytes(f"weights of {seed}".encode())
-    experiment = store.experiment(client, project, "digits")
-    tags = {registry.KEY: key, tracking.VERSION: version, tracking.COMMIT: "c0ffee"}
-    run_id = client.create_run(experiment, tags=tags).info.run_id
-    client.set_terminated(run_id)
-    logged = store.logged_model(client, experiment, "mlp", run_id, tags)
-    place = project.state / "registering"
-    (place / "data").mkdir(parents=True)
-    (place / "data" / "model.pt2").write_bytes(f"graph of {seed}".encode() * 1000)
-    (place / "MLmodel").write_text("flavors: {}")
-    client.log_model_artifacts(logged.model_id, str(place))
-    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    manifest = json.dumps(registry.file_manifest(place))
-    shutil.rmtree(place)
-    source, own = f"models:/{logged.model_id}", {**tags, registry.MANIFEST: manifest}
-    store.model_version(client, "digits", key, source, run_id, own, logged.model_id)
+    tags = {tracking.VERSION: version, tracking.COMMIT: "c0ffee"}
+    add_whole_version(project, client, "digits", key, tags)
 
 
 def work(project: Project, client: MlflowClient) -> tuple[dict[str, str], str]:
@@ -277,6 +266,28 @@ def test_a_dry_run_prints_a_table_and_leaves_everything(world: World) -> None:
         "digits/4",
     }
     assert told["removed"] == []
+    assert everything(world.project.root) == before
+
+
+def test_a_person_who_says_no_keeps_everything(world: World) -> None:
+    before = everything(world.project.root)
+    asking, answering = os.openpty()
+    command = [sys.executable, "-m", "convoy", "gc"]
+    with os.fdopen(asking, "wb", buffering=0) as keyboard:
+        keyboard.write(b"n\n")
+        done = subprocess.run(
+            command,
+            cwd=world.project.root,
+            env=environment(world.project.root),
+            stdin=answering,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        os.close(answering)
+    assert done.returncode == 0, done.stderr
+    assert "Remove these 17 things, " in done.stdout and "nothing was removed" in done.stdout
     assert everything(world.project.root) == before
 
 

@@ -31,7 +31,10 @@ CREATING = {
 LONGEST_PAUSE = 5.0
 """Seconds between two tries at most."""
 AWAY = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
-"""What MLflow calls an answer that did not come, or came as a 5xx."""
+"""What MLflow calls an answer that did not come, or came as a 5xx; also files that are missing."""
+DOWNLOAD = "failures occurred while downloading"
+BROKEN = ("Connection", "RemoteDisconnected", "timed out", "502 Server", "503 Server", "504 Server")
+"""Of a download that failed, what says that its server was away."""
 
 
 class Unanswered(ConvoyError):
@@ -118,11 +121,16 @@ def answered(call: Callable[[], T], uri: str) -> T:
                 f"MLflow at {without_credentials(uri)} refuses this user ({_first(words)}): set "
                 f"MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask for the right."
             ) from error
-        if error.error_code not in AWAY:
+        if error.error_code not in AWAY or _is_missing(words):
             raise
         raise Unanswered(sentence(uri, words)) from error
     except SQLAlchemyError as error:
         raise Unanswered(sentence(uri, str(error))) from error
+
+
+def _is_missing(words: str) -> bool:
+    """Tell whether a download failed by an answer: MLflow gives all that it failed by one code."""
+    return DOWNLOAD in words and not any(sign in words for sign in BROKEN)
 
 
 def sentence(uri: str, words: str) -> str:

@@ -12,8 +12,9 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from convoy import digests
+from convoy import digests, environment
 from convoy.claims import is_fence
+from convoy.client import patiently
 from convoy.errors import NotReproducible, UsageError, nearest
 from convoy.files import read_json
 
@@ -155,7 +156,8 @@ def file_manifest(folder: Path) -> dict[str, str]:
 def download(registered: Registered, folder: Path, tracking_uri: str) -> Path:
     """Bring a version's files into `folder` and verify them before anybody loads one.
 
-    Raises `NotReproducible` for files that are not those that were registered.
+    Raises `NotReproducible` for files that are not those that were registered, and `Unanswered`
+    where a server is away.
     """
     require_files(registered)
     shutil.rmtree(folder, ignore_errors=True)
@@ -166,10 +168,16 @@ def download(registered: Registered, folder: Path, tracking_uri: str) -> Path:
         raise NotReproducible(
             f"{where} is still being written, or its writer was cut off: wait for it, or run again."
         )
-    try:
-        local = Path(
-            download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri)
+    patience = environment.patience() if tracking_uri.startswith("http") else 0.0
+
+    def bring() -> str:
+        found = download_artifacts(
+            artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri
         )
+        return str(found)
+
+    try:
+        local = Path(patiently(bring, tracking_uri, patience))
     except (MlflowException, OSError) as error:
         raise NotReproducible(
             f"the files of {where} cannot be read ({error}): restore them from a backup, or "

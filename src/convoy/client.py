@@ -141,7 +141,7 @@ def sentence(uri: str, words: str) -> str:
             f"{shown} is damaged or not an MLflow database: move the file aside and run again, or "
             f"restore it from a backup."
         )
-    if "readonly" in words or "unable to open database" in words:
+    if any(sign in words for sign in ("readonly", "unable to open database", "Permission denied")):
         return f"{shown} cannot be written by this user: ask its owner for the right to write."
     if "locked" in words:
         return f"{shown} is in use by another program that locks it: end that one and run again."

@@ -32,7 +32,7 @@ def connect(project: Project) -> Client:
     """
     uri = os.environ["MLFLOW_TRACKING_URI"]
     try:
-        with FileLock(project.state / "mlflow.lock"):
+        with FileLock(project.state / "mlflow.lock", mode=0o666):
             client = Client(uri)
             patience, client.patience = client.patience, min(client.patience, ARRIVAL)
             client.search_experiments(max_results=1)

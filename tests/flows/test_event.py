@@ -14,7 +14,7 @@ from tests.servers import prefect_server
 from tests.stores import add_whole_version
 from tests.terminal import convoy
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 
 def test_an_event_of_a_promotion_arrives_in_prefect(

@@ -27,6 +27,7 @@ CREATING = {
     "create_registered_model",
     "create_model_version",
     "create_logged_model",
+    "log_outputs",
 }
 LONGEST_PAUSE = 5.0
 """Seconds between two tries at most."""

@@ -73,7 +73,7 @@ def versions(client: MlflowClient, name: str) -> list[Registered]:
         known = names(client)
         mend = nearest(name, known) if known else "run `convoy run` to register the first one."
         raise UsageError(f"unknown registered model {name!r}: {mend}") from None
-    found = client.search_model_versions(f"name='{name}'")
+    found = all_of(client, name)
     by_version: dict[str, list[str]] = {}
     for alias, version in aliases.items():
         by_version.setdefault(str(version), []).append(alias)
@@ -81,6 +81,17 @@ def versions(client: MlflowClient, name: str) -> list[Registered]:
         (_registered(found_one, by_version) for found_one in found),
         key=lambda registered: -int(registered.version),
     )
+
+
+def all_of(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Return a model's versions as MLflow has them, all its pages."""
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(f"name='{name}'", page_token=token)
+        found += page
+        if not (token := page.token):
+            return found
 
 
 def version(client: MlflowClient, name: str, wanted: str) -> Registered:

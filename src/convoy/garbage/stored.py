@@ -98,7 +98,7 @@ def _models(client: MlflowClient, settings: Settings, models: list[LoggedModel])
     of_versions = {
         str(version.model_id or version.source).removeprefix("models:/")
         for name in registry.names(client)
-        for version in client.search_model_versions(f"name='{name}'")
+        for version in registry.all_of(client, name)
     }
     for model in models:
         young = is_young(model.creation_timestamp / 1000, settings.gc.days)

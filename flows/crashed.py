@@ -1,25 +1,58 @@
 """Flow runs whose process was killed: Prefect alone would show them as running for ever."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
+from prefect import tags
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
+from convoy.owners import is_alive, this_owner
+
+OWNER = "process:"
+"""How the tag begins that says in which process a flow run is, as `convoy.owners` has it."""
+
+
+def owned() -> AbstractContextManager[Any]:
+    """Have the flow runs that begin inside say in which process they are."""
+    return tags(f"{OWNER}{this_owner()}")
+
 
 def settle(flow_runs: Iterable[str]) -> None:
-    """End those of these flow runs that Prefect takes for running, as crashed."""
+    """End as crashed those of these flow runs that Prefect takes for running.
+
+    And those of processes of this machine that are gone, which never came to a run in MLflow.
+    """
     with get_client(sync_client=True) as client:
+        found = _left(client)
         for flow_run in flow_runs:
             try:
-                state = client.read_flow_run(UUID(flow_run)).state
+                found.append(client.read_flow_run(UUID(flow_run)))
             except ObjectNotFound:  # another server's
                 continue
-            if state is not None and state.is_running():
+        for run in {run.id: run for run in found}.values():
+            if run.state is not None and (run.state.is_running() or run.state.is_pending()):
                 crashed: State[Any] = Crashed(
                     message="its process was gone when the next run began."
                 )
-                client.set_flow_run_state(UUID(flow_run), crashed, force=True)
+                client.set_flow_run_state(run.id, crashed, force=True)
+
+
+def _left(client: SyncPrefectClient) -> list[FlowRun]:
+    at_work = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=at_work))
+    return [run for run in client.read_flow_runs(flow_run_filter=wanted) if _is_left(run)]
+
+
+def _is_left(run: FlowRun) -> bool:
+    owners = [tag.removeprefix(OWNER) for tag in run.tags if tag.startswith(OWNER)]
+    return any(owner.count(":") >= 2 and not is_alive(owner) for owner in owners)

@@ -120,6 +120,40 @@ def start_mlflow(folder: Path, backend: str, port: int) -> "tuple[subprocess.Pop
         time.sleep(0.2)
 
 
+@contextmanager
+def prefect_server(folder: Path) -> Iterator[str]:
+    """Run Prefect's server without its pages, its database in `folder`; yield its API's address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/api"
+    environ = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "PREFECT_"))},
+        "PREFECT_HOME": str(folder),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_UI_ENABLED": "false",
+        "DO_NOT_TRACK": "true",
+    }
+    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    place = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
+    with (folder / "log").open("ab") as log:
+        server = subprocess.Popen(
+            [*command, "--lifespan", "on", *place], cwd=folder, env=environ, stdout=log, stderr=log
+        )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + STARTUP
+    try:
+        while True:
+            with suppress(OSError), opener.open(f"{address}/health", timeout=5):
+                break
+            assert server.poll() is None and time.monotonic() < deadline, (
+                folder / "log"
+            ).read_text()
+            time.sleep(0.2)
+        yield address
+    finally:
+        stop(server)
+
+
 def stop(server: "subprocess.Popen[bytes]") -> None:
     """End a server and the workers that it started."""
     family = [psutil.Process(server.pid)] if server.poll() is None else []

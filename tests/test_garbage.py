@@ -1,9 +1,10 @@
 """What nothing leads to is found and removed, and nothing else, whenever it is interrupted."""
 
 import gzip
-import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from convoy.project import Project
 from convoy.settings import load
 from convoy.training.spec import training_key
 from tests import kills
-from tests.terminal import convoy, git
+from tests.stores import add_whole_version
+from tests.terminal import convoy, environment, git
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -94,26 +96,13 @@ def fewer(project: Project, rows: int) -> str:
 
 
 def add_version(project: Project, client: MlflowClient, version: str, seed: int) -> None:
-    """Register what passes for a network: its bytes are their own, its record is a real one."""
+    """Register what passes for a network, whose run and folder are found by its key."""
     key = f"training {seed}"
     folder = project.runs / key
     folder.mkdir(exist_ok=True)
     (folder / "model.safetensors").write_bytes(f"weights of {seed}".encode())
-    experiment = store.experiment(client, project, "digits")
-    tags = {registry.KEY: key, tracking.VERSION: version, tracking.COMMIT: "c0ffee"}
-    run_id = client.create_run(experiment, tags=tags).info.run_id
-    client.set_terminated(run_id)
-    logged = store.logged_model(client, experiment, "mlp", run_id, tags)
-    place = project.state / "registering"
-    (place / "data").mkdir(parents=True)
-    (place / "data" / "model.pt2").write_bytes(f"graph of {seed}".encode() * 1000)
-    (place / "MLmodel").write_text("flavors: {}")
-    client.log_model_artifacts(logged.model_id, str(place))
-    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    manifest = json.dumps(registry.file_manifest(place))
-    shutil.rmtree(place)
-    source, own = f"models:/{logged.model_id}", {**tags, registry.MANIFEST: manifest}
-    store.model_version(client, "digits", key, source, run_id, own, logged.model_id)
+    tags = {tracking.VERSION: version, tracking.COMMIT: "c0ffee"}
+    add_whole_version(project, client, "digits", key, tags)
 
 
 def work(project: Project, client: MlflowClient) -> tuple[dict[str, str], str]:
@@ -271,18 +260,34 @@ def test_a_dry_run_prints_a_table_and_leaves_everything(world: World) -> None:
         "nothing was removed",
     ):
         assert word in " ".join(done.out.split()), done.out
-    told = convoy(world.project.root, "gc", "--dry-run", "--json").json()
-    assert {item["name"] for item in told["found"] if item["kind"] == "version"} == {
-        "digits/1",
-        "digits/4",
-    }
-    assert told["removed"] == []
+    assert everything(world.project.root) == before
+
+
+def test_a_person_who_says_no_keeps_everything(world: World) -> None:
+    before = everything(world.project.root)
+    asking, answering = os.openpty()
+    command = [sys.executable, "-m", "convoy", "gc"]
+    with os.fdopen(asking, "wb", buffering=0) as keyboard:
+        keyboard.write(b"n\n")
+        done = subprocess.run(
+            command,
+            cwd=world.project.root,
+            env=environment(world.project.root),
+            stdin=answering,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        os.close(answering)
+    assert done.returncode == 0, done.stderr
+    assert "Remove these 17 things, " in done.stdout and "nothing was removed" in done.stdout
     assert everything(world.project.root) == before
 
 
 def test_nobody_is_asked_where_nobody_answers(world: World) -> None:
     before = everything(world.project.root)
-    for arguments in ((), ("--json",), ("--yes", "--dry-run")):
+    for arguments in (("--json",), ("--yes", "--dry-run")):
         done = convoy(world.project.root, "gc", *arguments)
         assert done.code == 2 and "--dry-run" in done.sentence
     assert everything(world.project.root) == before
@@ -290,7 +295,7 @@ def test_nobody_is_asked_where_nobody_answers(world: World) -> None:
 
 # Imports all that it needs, to be forked for each moment.
 KILLED = """
-import os, sys
+import os
 from pathlib import Path
 import mlflow, pydantic, yaml
 from convoy import garbage
@@ -302,22 +307,40 @@ def run(root):
 """
 
 
+@pytest.mark.soak
 def test_a_collection_that_is_killed_is_ended_by_the_next_one(world: World, tmp_path: Path) -> None:
-    """And this is what a real one removes, since it begins from what the others left alone."""
     root, whole = world.project.root, tmp_path / "whole"
     shutil.copytree(root, whole, symlinks=True)
     found = garbage.survey(world.project)
     count = kills.changes(KILLED, root)
     clean = everything(root)
-    for moment in kills.spread(count, 6)[1:-1]:
+    moments = kills.spread(count, 14)[1:-1]
+    for moment in moments:
         shutil.rmtree(root)
         shutil.copytree(whole, root, symlinks=True)
         kills.kill(KILLED, {moment: [root]})
         champions_are_whole(world)
         garbage.collect(world.project)
-        assert everything(root) == clean, moment
+        assert everything(root) == clean, f"killed before change {moment} of {count}"
         assert garbage.survey(world.project) == []
     only_garbage_went(world, whole, found)
+    shutil.rmtree(root)
+    shutil.copytree(whole, root, symlinks=True)
+
+
+def test_a_real_run_removes_what_it_lists_and_no_byte_more(world: World, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    shutil.copytree(world.project.root, whole, symlinks=True)
+    found = garbage.survey(world.project)
+    assert garbage.collect(world.project, found[:1]) == found[:1]
+    done = convoy(world.project.root, "gc", "--yes", "--json")
+    assert done.code == 0, done.err
+    told = done.json()
+    assert told["found"] == told["removed"]
+    assert [item["name"] for item in told["removed"]] == [item.name for item in found[1:]]
+    only_garbage_went(world, whole, found)
+    champions_are_whole(world)
+    assert garbage.survey(world.project) == []
 
 
 def champions_are_whole(world: World) -> None:
@@ -354,8 +377,6 @@ def test_the_record_of_a_collected_version_stays_and_says_so(world: World) -> No
     with pytest.raises(NotReproducible, match="`convoy gc` collected them"):
         promotion.promote(client, "digits", "1", "a person wants it back")
     assert promotion.journal(client, "digits")[-1].version == "3"
-    done = convoy(world.project.root, "promote", "digits", "1", "--force", "--reason", "back")
-    assert done.code == 4 and "convoy gc" in done.sentence
 
 
 def test_a_collected_version_can_be_registered_again_by_its_key(world: World) -> None:
@@ -369,12 +390,8 @@ def test_a_collected_version_can_be_registered_again_by_its_key(world: World) ->
 
 
 def test_the_champion_before_is_rolled_back_to_after_all_was_collected(world: World) -> None:
-    done = convoy(world.project.root, "gc", "--yes", "--json")
-    assert done.code == 0, done.err
-    told = done.json()
-    assert told["found"] == told["removed"]
+    garbage.collect(world.project)
     done = convoy(world.project.root, "rollback", "digits", "--json")
     assert done.code == 0, done.err
     assert done.json()["version"] == "2"
-    done = convoy(world.project.root, "gc", "--dry-run", "--json")
-    assert not any(i["kind"] == "version" and i["name"] == "digits/3" for i in done.json()["found"])
+    assert "digits/3" not in names(garbage.survey(world.project), "version")

@@ -1,6 +1,10 @@
-"""Eight processes that promote at once, for many rounds: one wins, and journal and alias agree."""
+"""Eight processes that promote at once, for many rounds: one wins, and journal and alias agree.
+
+CONVOY_SOAK_ROUNDS says how many, for a quick look.
+"""
 
 import multiprocessing
+import os
 from collections.abc import Iterator
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
@@ -16,7 +20,7 @@ from tests.stores import new_store
 
 pytestmark = pytest.mark.soak
 
-PROCESSES, ROUNDS = 8, 25
+PROCESSES, ROUNDS = 8, int(os.environ.get("CONVOY_SOAK_ROUNDS", "25"))
 
 
 @pytest.fixture(params=["embedded", "server"])
@@ -73,7 +77,7 @@ def test_of_eight_that_promote_at_once_one_wins_and_the_others_are_told(uri: str
     for number in range(ROUNDS):
         for _ in range(3):
             barrier.wait(600)
-        told = [results.get(timeout=60) for _ in range(PROCESSES)]
+        told = [results.get(timeout=300) for _ in range(PROCESSES)]
         losers = [said for _, said in told if said]
         assert len(losers) == PROCESSES - 1, told
         assert all("meanwhile" in said or "is at work" in said for said in losers), losers

@@ -27,11 +27,15 @@ CREATING = {
     "create_registered_model",
     "create_model_version",
     "create_logged_model",
+    "log_outputs",
 }
 LONGEST_PAUSE = 5.0
 """Seconds between two tries at most."""
 AWAY = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"}
-"""What MLflow calls an answer that did not come, or came as a 5xx."""
+"""What MLflow calls an answer that did not come, or came as a 5xx; also files that are missing."""
+DOWNLOAD = "failures occurred while downloading"
+BROKEN = ("Connection", "RemoteDisconnected", "timed out", "502 Server", "503 Server", "504 Server")
+"""Of a download that failed, what says that its server was away."""
 
 
 class Unanswered(ConvoyError):
@@ -118,11 +122,16 @@ def answered(call: Callable[[], T], uri: str) -> T:
                 f"MLflow at {without_credentials(uri)} refuses this user ({_first(words)}): set "
                 f"MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask for the right."
             ) from error
-        if error.error_code not in AWAY:
+        if error.error_code not in AWAY or _is_missing(words):
             raise
         raise Unanswered(sentence(uri, words)) from error
     except SQLAlchemyError as error:
         raise Unanswered(sentence(uri, str(error))) from error
+
+
+def _is_missing(words: str) -> bool:
+    """Tell whether a download failed by an answer: MLflow gives all that it failed by one code."""
+    return DOWNLOAD in words and not any(sign in words for sign in BROKEN)
 
 
 def sentence(uri: str, words: str) -> str:
@@ -133,7 +142,7 @@ def sentence(uri: str, words: str) -> str:
             f"{shown} is damaged or not an MLflow database: move the file aside and run again, or "
             f"restore it from a backup."
         )
-    if "readonly" in words or "unable to open database" in words:
+    if any(sign in words for sign in ("readonly", "unable to open database", "Permission denied")):
         return f"{shown} cannot be written by this user: ask its owner for the right to write."
     if "locked" in words:
         return f"{shown} is in use by another program that locks it: end that one and run again."

@@ -72,12 +72,18 @@ def _path(module: str) -> Path | None:
     return None
 
 
-def _read(path: Path) -> tuple[str, list[str]]:
-    tree = ast.parse(path.read_bytes())
+def _read(path: Path) -> tuple[str, tuple[str, ...]]:
+    return _meaning(path.read_bytes())
+
+
+@cache  # several keys hold the same modules
+def _meaning(source: bytes) -> tuple[str, tuple[str, ...]]:
+    """Return the digest of what a module's source means, and what it imports."""
+    tree = ast.parse(source)
     imports = [name for node in ast.walk(tree) for name in _imported(node)]
     for node in ast.walk(tree):
         _drop_docstrings(node)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(imports)
 
 
 def _imported(node: ast.AST) -> Iterable[str]:

@@ -13,7 +13,6 @@ from typing import Any
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 from torch import Tensor
@@ -136,7 +135,7 @@ def _register(
             f"nothing was registered; make room, or see why, and run again."
         ) from error
     client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(spec["run_id"], [LoggedModelOutput(logged.model_id, 0)])
+    store.output(client, spec["run_id"], logged.model_id)
     created = store.model_version(
         client,
         spec["name"],

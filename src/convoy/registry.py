@@ -12,8 +12,9 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from convoy import digests
+from convoy import digests, environment
 from convoy.claims import is_fence
+from convoy.client import patiently
 from convoy.errors import NotReproducible, UsageError, nearest
 from convoy.files import read_json
 
@@ -72,7 +73,7 @@ def versions(client: MlflowClient, name: str) -> list[Registered]:
         known = names(client)
         mend = nearest(name, known) if known else "run `convoy run` to register the first one."
         raise UsageError(f"unknown registered model {name!r}: {mend}") from None
-    found = client.search_model_versions(f"name='{name}'")
+    found = all_of(client, name)
     by_version: dict[str, list[str]] = {}
     for alias, version in aliases.items():
         by_version.setdefault(str(version), []).append(alias)
@@ -80,6 +81,17 @@ def versions(client: MlflowClient, name: str) -> list[Registered]:
         (_registered(found_one, by_version) for found_one in found),
         key=lambda registered: -int(registered.version),
     )
+
+
+def all_of(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Return a model's versions as MLflow has them, all its pages."""
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(f"name='{name}'", page_token=token)
+        found += page
+        if not (token := page.token):
+            return found
 
 
 def version(client: MlflowClient, name: str, wanted: str) -> Registered:
@@ -155,7 +167,8 @@ def file_manifest(folder: Path) -> dict[str, str]:
 def download(registered: Registered, folder: Path, tracking_uri: str) -> Path:
     """Bring a version's files into `folder` and verify them before anybody loads one.
 
-    Raises `NotReproducible` for files that are not those that were registered.
+    Raises `NotReproducible` for files that are not those that were registered, and `Unanswered`
+    where a server is away.
     """
     require_files(registered)
     shutil.rmtree(folder, ignore_errors=True)
@@ -166,10 +179,16 @@ def download(registered: Registered, folder: Path, tracking_uri: str) -> Path:
         raise NotReproducible(
             f"{where} is still being written, or its writer was cut off: wait for it, or run again."
         )
-    try:
-        local = Path(
-            download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri)
+    patience = environment.patience() if tracking_uri.startswith("http") else 0.0
+
+    def bring() -> str:
+        found = download_artifacts(
+            artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri
         )
+        return str(found)
+
+    try:
+        local = Path(patiently(bring, tracking_uri, patience))
     except (MlflowException, OSError) as error:
         raise NotReproducible(
             f"the files of {where} cannot be read ({error}): restore them from a backup, or "

@@ -7,7 +7,7 @@ from uuid import uuid4
 from alembic.util.exc import CommandError
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel
+from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,7 +32,7 @@ def connect(project: Project) -> Client:
     """
     uri = os.environ["MLFLOW_TRACKING_URI"]
     try:
-        with FileLock(project.state / "mlflow.lock"):
+        with FileLock(project.state / "mlflow.lock", mode=0o666):
             client = Client(uri)
             patience, client.patience = client.patience, min(client.patience, ARRIVAL)
             client.search_experiments(max_results=1)
@@ -91,6 +91,17 @@ def logged_model(
         client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=own)
 
     return once(client, read, create, lambda extra: client.delete_logged_model(extra.model_id))
+
+
+def output(client: MlflowClient, run_id: str, model_id: str) -> None:
+    """Say of a model that a run made it; MLflow refuses to be told twice."""
+
+    def read() -> list[str]:
+        outputs = client.get_run(run_id).outputs
+        found = outputs.model_outputs if outputs else []
+        return [model_id for one in found if one.model_id == model_id]
+
+    once(client, read, lambda: client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)]))
 
 
 def model_version(

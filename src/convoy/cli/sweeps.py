@@ -76,9 +76,11 @@ def _run(plan: "Plan") -> "SweepOutcome":
         if "PREFECT_API_URL" not in os.environ:
             server = PrefectServer(plan.project.state / "prefect-server.log")
         from convoy.sweep_outcome import SweepOutcome
+        from flows import crashed
         from flows.sweep import sweep as flow
 
         if server:
             server.wait()
-        found = flow(plan.architectures[0], plan.dataset, list(plan.overrides))
+        with crashed.owned():
+            found = flow(plan.architectures[0], plan.dataset, list(plan.overrides))
     return SweepOutcome.model_validate(found)

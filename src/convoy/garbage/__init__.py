@@ -45,8 +45,6 @@ def collect(
     with turn.take(project.state), exclusive(project):
         client = store.connect(project)
         settings = load(project.params, architectures.names())
-        if not dry_run:
-            trainings.empty(project)
         found = _found(client, project, settings)
         if chosen is not None:
             wanted = {(item.kind, item.name) for item in chosen}

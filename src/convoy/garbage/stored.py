@@ -94,17 +94,17 @@ def _runs(
 
 
 def _models(client: MlflowClient, settings: Settings, models: list[LoggedModel]) -> Iterator[Item]:
-    """Yield models that a registration left before it came to a version."""
+    """Yield models that a registration left before there was a version, or of deleted versions."""
     of_versions = {
         str(version.model_id or version.source).removeprefix("models:/")
         for name in registry.names(client)
-        for version in client.search_model_versions(f"name='{name}'")
+        for version in registry.all_of(client, name)
     }
     for model in models:
         young = is_young(model.creation_timestamp / 1000, settings.gc.days)
         if KEY in model.tags and not young and model.model_id not in of_versions:
             files, size = _listed(client, model.artifact_location)
-            why = "its registration was cut off before there was a version"
+            why = "no registered version has it"
             yield Item("model", model.model_id, files, size, why, (model.artifact_location,))
 
 

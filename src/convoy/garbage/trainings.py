@@ -36,19 +36,15 @@ def _left(project: Project) -> Item:
 
 
 def remove(project: Project, item: Item) -> bool:
-    """Remove a folder. Return whether it was there."""
+    """Remove a folder, and what a collection that was cut off had moved away. Return True."""
+    trash = _trash(project)
+    if trash.is_dir():
+        shutil.rmtree(trash)
     for place in map(Path, item.places):
-        _trash(project).mkdir(exist_ok=True)
-        target = _trash(project) / f"{item.kind}-{place.name}"
-        place.rename(target)
-        shutil.rmtree(target)
+        trash.mkdir()
+        place.rename(trash / place.name)
+        shutil.rmtree(trash)
     return True
-
-
-def empty(project: Project) -> None:
-    """Remove what a collection that was cut off had moved away."""
-    if _trash(project).is_dir():
-        shutil.rmtree(_trash(project))
 
 
 def _trash(project: Project) -> Path:

@@ -14,8 +14,10 @@ from convoy.cli import (
     networks,
     pipeline,
     registered,
+    remote,
     reporting,
     sweeps,
+    team,
     tracing,
 )
 from convoy.errors import ConvoyError
@@ -46,10 +48,13 @@ for command in (
     tracing.reproduce,
     networks.architectures,
     finder.find,
+    remote.submit,
+    remote.worker,
     pipeline.up,
 ):
     app.command()(command)
 app.add_typer(data.app, name="data")
+app.add_typer(team.app, name="team")
 
 
 def main() -> NoReturn:

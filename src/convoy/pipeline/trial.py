@@ -1,5 +1,6 @@
 """One trial of a sweep: a training like the pipeline's, given up where it is below the median."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from convoy.programs.launcher import Launcher
 from convoy.progress import Step, report
 from convoy.recipe import Recipe
 from convoy.search import KEY, STATES, Tried
+from convoy.slots import Slot, unshared
 from convoy.space import with_values
 from convoy.training.spec import TrainingResult, finished, history, training_key
 
@@ -20,7 +22,7 @@ TRIAL = "convoy.trial"
 PRUNED = "pruned"
 
 
-def try_one(work: Sweep) -> str:
+def try_one(work: Sweep, slot: Slot = unshared) -> str:
     """Take the next trial, train as it says unless that was done before; return how it ended.
 
     What goes wrong with its recipe alone fails the trial; all else is raised and the trial can go
@@ -45,14 +47,18 @@ def try_one(work: Sweep) -> str:
             work.search.repeat(tried, earlier)
             report(Step(step, "kept", f"the same as trial {earlier.number}"))
             return STATES[earlier.state]
-        return _train(work, launcher, tried, recipe, key)
+        found, result = (
+            tracking.find(work.client, work.experiment, key),
+            finished(_folder(work, key)),
+        )
+        if found and result and tracking.is_finished(found):
+            return _complete(work, tried, str(found.info.run_id), result)
+        with slot(step):
+            return _train(work, launcher, tried, recipe, key)
 
 
 def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: str) -> str:
-    step, folder = f"trial {tried.number}", work.project.runs / key[:32]
-    found, result = tracking.find(work.client, work.experiment, key), finished(folder)
-    if found and result and tracking.is_finished(found):
-        return _complete(work, tried, str(found.info.run_id), result)
+    step, folder = f"trial {tried.number}", _folder(work, key)
     run_id = tracking.open_training(
         work.client,
         work.experiment,
@@ -93,6 +99,10 @@ def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: s
     tracking.describe(work.client, run_id, f"Trial {tried.number} of a sweep.", tags_of(result))
     tracking.close(work.client, run_id)
     return _complete(work, tried, run_id, result)
+
+
+def _folder(work: Sweep, key: str) -> Path:
+    return work.project.runs / key[:32]
 
 
 def _complete(work: Sweep, tried: Tried, run_id: str, result: TrainingResult) -> str:

@@ -48,7 +48,7 @@ def test_a_kubernetes_job_is_what_kubernetes_takes_once_prefects_worker_has_fill
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.example.org/convoy:1"
     assert container["args"] == shlex.split(VALUES["command"])  # type: ignore[arg-type]
-    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert {"name": "A", "value": "1"} in container["env"]
     assert container["envFrom"] == [{"secretRef": {"name": "convoy-worker"}}]
 
@@ -97,7 +97,7 @@ def test_compose_takes_the_file_and_would_not_take_a_misspelt_one() -> None:
     text = (DEPLOY / "compose.yaml").read_text()
     found = PyCompose.from_yaml(text)
     found.validate()
-    assert sorted(found.service_names) == ["mlflow", "postgres", "prefect"]
+    assert sorted(found.service_names()) == ["mlflow", "postgres", "prefect"]
     with pytest.raises(ValueError, match="depends_om"):
         PyCompose.from_yaml(text.replace("depends_on", "depends_om"))
 

@@ -3,13 +3,15 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
 
+from convoy.team.administration import Administration, Granted
 from tests.team_servers import Team, command_lines, team
 from tests.terminal import Done, convoy
 
@@ -32,17 +34,16 @@ def run(root: Path, found: Team, user: str, *arguments: str, **more: str) -> Don
 @pytest.fixture(scope="module")
 def staffed(servers: Team) -> Team:
     """With a viewer, a member and a promoter, as an administrator makes them."""
-    root = Path(__file__).parents[2]
-    for _ in range(2):  # the same again changes nothing
-        for user, role in USERS.items():
-            secret = {"CONVOY_NEW_PASSWORD": servers.secret(user)}
-            done = run(root, servers, "admin", "team", "grant", user, role, "--json", **secret)
-            assert done.code == 0, done.err
-    assert done.json() == {"user": "petra", "role": "promoter", "created": False}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in servers.client("admin").items():
+            patch.setenv(name, value)
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        server = Administration(servers.mlflow)
+        made = [server.grant(u, role, partial(servers.secret, u)) for u, role in USERS.items()]
+        again = server.grant("petra", "promoter", lambda: "")  # the same changes nothing
+    assert [one.created for one in made] == [True] * 3
+    assert again == Granted("petra", "promoter", False)
     return servers
-
-
-Action = Callable[[Team, str | None], tuple[int, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +247,7 @@ def test_no_events_are_sent_or_seen_without_the_password(servers: Team) -> None:
     for path in ("/api/events/out", "/api/logs/out"):
         assert asyncio.run(rejected(path, None)), path
         assert asyncio.run(rejected(path, "wrong")), path
-        assert not asyncio.run(rejected(path, servers.secret("prefect"))), path
+        assert not asyncio.run(rejected(path, servers.login())), path
 
 
 def test_no_command_line_of_a_server_has_a_secret(staffed: Team) -> None:

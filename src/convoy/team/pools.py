@@ -129,7 +129,7 @@ def _kubernetes(image: str, gpus: int) -> dict[str, Any]:
 def _job(gpus: int) -> dict[str, Any]:
     """Return the manifest of a run's Job, with Prefect's places to fill in."""
     # The cluster gives a GPU to one pod alone; so no limit of Prefect's is needed.
-    limits = {"memory": "{{ memory }}", **({"nvidia.com/gpu": gpus} if gpus else {})}
+    limits = {"memory": "{{ memory }}", **({"nvidia.com/gpu": str(gpus)} if gpus else {})}
     container = {
         "name": "prefect-job",  # Prefect's worker asks for this name
         "image": "{{ image }}",

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from importlib.metadata import version
+from urllib.parse import unquote, urlsplit
 
 from convoy.addresses import without_credentials
 from convoy.errors import ConvoyError, UsageError
@@ -49,6 +50,10 @@ def check_mlflow(uri: str, environ: Mapping[str, str] = os.environ) -> None:
 
 
 def _ask(address: str, login: str, whose: str, variables: str) -> str:
+    parts = urlsplit(address)
+    if parts.username and parts.hostname:  # as MLflow's client takes it too
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        address = without_credentials(address)
     headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
     shown = without_credentials(address)
     try:

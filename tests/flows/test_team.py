@@ -182,8 +182,8 @@ def test_each_role_may_do_what_it_is_for_and_nobody_gets_in_without_a_password(
     who |= {user: f"{user}:{staffed.secret(user)}" for user in (*USERS, "admin")}
     for user, login in who.items():
         for name, (method, path, body, first) in actions(matter).items():
-            told = json.dumps(body).replace("USER", user).encode() if body is not None else None
-            raw = body if isinstance(body, bytes) else told
+            raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+            raw = raw.replace(b"USER", user.encode()) if raw else None
             address = f"{staffed.mlflow}{path.replace('USER', user)}"
             status, content = staffed.ask(method, address, login, raw=raw)
             asked += 1

@@ -5,6 +5,7 @@ and keeps the device for a minute after its holder was killed, while what that h
 The lock holds also where Prefect's server is away or forgets (`convoy.slots`).
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -13,7 +14,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-from convoy import slots
+from convoy import prefect_server, slots
 from convoy.progress import Step, report
 
 LEASE = 60.0
@@ -26,6 +27,10 @@ def device(step: str) -> Iterator[None]:
     found = slots.names()
     if not found:
         yield
+        return
+    if prefect_server.OWN in os.environ:  # nobody else would see the limit
+        with slots.locked(step, found):
+            yield
         return
     if not all(_is_free(name) for name in found):
         report(Step(step, "running", f"waits for {', '.join(found)}"))

@@ -150,6 +150,31 @@ def team(folder: Path) -> Iterator[Team]:
         yield found
 
 
+@contextmanager
+def mlflow_alone(folder: Path) -> Iterator[Team]:
+    """Run MLflow's server as `deploy/` does, but on SQLite and local files."""
+    found = Team(folder, mlflow=f"http://127.0.0.1:{free_port()}")
+    config = (REPOSITORY / "mlflow" / "basic_auth.ini").read_text()
+    database = "postgresql+psycopg:///mlflow"
+    assert database in config
+    (folder / "auth.ini").write_text(config.replace(database, f"sqlite:///{folder}/auth.db"))
+    here = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder}/mlflow.db",
+        "MLFLOW_ARTIFACTS_DESTINATION": str(folder / "artifacts"),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": found.secret("admin"),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": found.secret("flask"),
+        "MLFLOW_SERVER_ALLOWED_HOSTS": "127.0.0.1:*",
+        "MLFLOW_WORKERS": "1",
+    }
+    _prepare(found, "mlflow", found.mlflow, "0", here)
+    found.start("mlflow")
+    try:
+        yield found
+    finally:
+        found.end("mlflow")
+
+
 def _databases(address: str, found: Team) -> str:
     """Create what `deploy/databases.sql` creates, and give both users a password."""
     plain = address.replace("+psycopg", "")

@@ -5,23 +5,22 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import pytest
 
-from convoy.team.administration import Administration
 from tests.flows.conftest import NewProject
+from tests.team_matrix import staff
 from tests.team_servers import BUCKET, Team, command_lines, team
 from tests.terminal import convoy, environment, git
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(2400)]
 
-USERS = {"vera": "viewer", "mila": "member", "petra": "promoter"}
 POOL = "cpus"
 RUNS = {
     "mlp": ["--architectures", "mlp", "--set", "run.seed=1"],
@@ -32,13 +31,7 @@ RUNS = {
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with team(tmp_path_factory.mktemp("team")) as found:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in found.client("admin").items():
-                patch.setenv(name, value)
-            patch.setenv("NO_PROXY", "127.0.0.1")
-            server = Administration(found.mlflow)
-            for user, role in USERS.items():
-                server.grant(user, role, partial(found.secret, user))
+        staff(found)
         yield found
 
 
@@ -237,8 +230,6 @@ def test_a_pool_that_nobody_works_for_is_told_within_a_minute(
     servers: Team, worked: dict[str, Any], checkouts: list[Path]
 ) -> None:
     """The workers of before have ended, and Prefect shows them for a while."""
-    import time
-
     began = time.monotonic()
     done = convoy(checkouts[-1], "submit", POOL, more=variables(servers, "mila"))
     assert done.code == 1

@@ -7,7 +7,9 @@ The lock holds also where Prefect's server is away or forgets (`convoy.slots`).
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import copy_context
+from threading import Timer
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
@@ -19,6 +21,8 @@ from convoy.progress import Step, report
 
 LEASE = 60.0
 """Seconds for which Prefect keeps a slot of a holder that is gone: the least that it allows."""
+NOTICE = 3.0
+"""Seconds without the device until that is said."""
 
 
 @contextmanager
@@ -28,31 +32,37 @@ def device(step: str) -> Iterator[None]:
     if not found:
         yield
         return
-    if prefect_server.OWN in os.environ:  # nobody else would see the limit
-        with slots.locked(step, found):
-            yield
-        return
-    if not all(_is_free(name) for name in found):
-        report(Step(step, "running", f"waits for {', '.join(found)}"))
-    with (
-        concurrency(
-            list(found), lease_duration=LEASE, strict=True, raise_on_lease_renewal_failure=False
-        ),
-        slots.locked(step, found),
-    ):
+    with ExitStack() as held:
+        if prefect_server.OWN not in os.environ:  # where nobody else would see the limit
+            _queue(held, step, found)
+        held.enter_context(slots.locked(step, found))
         report(Step(step, "running"))
         yield
 
 
-def _is_free(name: str) -> bool:
-    """Tell whether a device has a slot now; the limit is created at first, of one."""
+def _queue(held: ExitStack, step: str, devices: tuple[str, ...]) -> None:
+    """Take a slot of each device on Prefect's server; say so where that takes a while."""
+    _create_limits(devices)
+    said = Step(step, "running", f"waits for {', '.join(devices)}")
+    notice = Timer(NOTICE, copy_context().run, (report, said))
+    notice.start()
+    try:
+        taken = concurrency(
+            list(devices), lease_duration=LEASE, strict=True, raise_on_lease_renewal_failure=False
+        )
+        held.enter_context(taken)
+    finally:
+        notice.cancel()
+
+
+def _create_limits(devices: tuple[str, ...]) -> None:
+    """Have a limit of each device, of one where nobody has said otherwise."""
     with get_client(sync_client=True) as client:
-        try:
-            found = client.read_global_concurrency_limit_by_name(name)
-        except ObjectNotFound:
-            with suppress(ObjectAlreadyExists):  # another run's
-                client.create_global_concurrency_limit(
-                    GlobalConcurrencyLimitCreate(name=name, limit=1)
-                )
-            return True
-    return found.active_slots < found.limit
+        for name in devices:
+            try:
+                client.read_global_concurrency_limit_by_name(name)
+            except ObjectNotFound:
+                with suppress(ObjectAlreadyExists):  # another run's
+                    client.create_global_concurrency_limit(
+                        GlobalConcurrencyLimitCreate(name=name, limit=1)
+                    )

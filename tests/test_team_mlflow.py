@@ -8,7 +8,6 @@ from convoy import promotion, registry
 from convoy.client import Client, Forbidden
 from convoy.errors import UsageError
 from convoy.team.administration import Administration
-from tests.stores import add_versions
 from tests.team_matrix import staff
 from tests.team_servers import Team, mlflow_alone
 
@@ -26,7 +25,10 @@ def staffed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 def registered(staffed: Team) -> str:
     """A model that a member made, with two versions, the first promoted by a promoter."""
     with pytest.MonkeyPatch.context() as patch:
-        add_versions(client(staffed, "mila", patch), "digits", 2)
+        member = client(staffed, "mila", patch)
+        member.create_registered_model("digits")
+        for _ in range(2):  # of files that nobody reads here
+            member.create_model_version("digits", "s3://nowhere/model")
         promotion.promote(client(staffed, "petra", patch), "digits", "1", "checked")
     return "digits"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from convoy.team.roles import GRANTS, MEMBER, PROMOTER, ROLES, SEALED, VIEWER, allowed
+from convoy.team.roles import FENCE, GRANTS, MEMBER, PROMOTER, ROLES, SEALED, VIEWER, allowed
 
 API = "/api/2.0/mlflow"
 
@@ -62,25 +62,33 @@ MAY = {
 def test_each_role_may_do_what_it_is_for_and_nothing_else(role: str) -> None:
     roles = [role] if role else []
     asked = READING + RUNNING + DECIDING + UNUSED
-    granted = [request for request in asked if allowed(*request, None, roles)]
+    granted = [request for request in asked if allowed(*request, {}, roles)]
     assert granted == MAY[role]
 
 
 def test_a_verdict_is_a_members_tag_and_the_manifest_nobodys_but_the_promoters() -> None:
     request = ("POST", f"{API}/model-versions/set-tag")
-    assert allowed(*request, "convoy.verdict", [MEMBER])
-    for key in (SEALED, None):
-        assert not allowed(*request, key, [MEMBER])
-        assert allowed(*request, key, [PROMOTER])
-    assert not allowed(*request, "convoy.verdict", [VIEWER])
+    assert allowed(*request, {"key": "convoy.verdict"}, [MEMBER])
+    for body in ({"key": SEALED}, {}):
+        assert not allowed(*request, body, [MEMBER])
+        assert allowed(*request, body, [PROMOTER])
+    assert not allowed(*request, {"key": "convoy.verdict"}, [VIEWER])
+
+
+def test_a_fence_is_raised_by_those_alone_who_may_take_it_away() -> None:
+    request = ("POST", f"{API}/registered-models/create")
+    assert allowed(*request, {"name": "digits"}, [MEMBER])
+    assert not allowed(*request, {"name": f"digits{FENCE}000007"}, [MEMBER])
+    assert allowed(*request, {"name": f"digits{FENCE}000007"}, [PROMOTER])
 
 
 def test_nobody_reaches_what_convoy_has_no_use_for() -> None:
-    assert not any(allowed(*request, None, ROLES) for request in UNUSED)
+    assert not any(allowed(*request, {}, ROLES) for request in UNUSED)
 
 
-def test_the_manifest_is_the_tag_that_versions_are_held_to() -> None:
+def test_the_names_are_those_of_the_registry() -> None:
+    from convoy.claims import MARK
     from convoy.registry import MANIFEST
 
-    assert SEALED == MANIFEST
+    assert (SEALED, FENCE) == (MANIFEST, MARK)
     assert set(GRANTS) == set(ROLES)

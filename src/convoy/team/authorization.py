@@ -32,5 +32,5 @@ def _is_allowed(name: str) -> bool:
     user = store.get_user(name)
     roles = ROLES if user.is_admin else [role.name for role in store.list_user_roles(user.id)]
     body = request.get_json(force=True, silent=True) if request.data else None
-    key = body.get("key") if isinstance(body, dict) else None
-    return allowed(request.method, request.path, key, roles)
+    said = body if isinstance(body, dict) else {}
+    return allowed(request.method, request.path, said, roles)

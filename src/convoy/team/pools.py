@@ -22,7 +22,7 @@ STATE = "/convoy/.convoy"
 """Checkpoints and DVC's cache in the image; without a volume there each run begins anew."""
 
 _TEXT = {"type": "string"}
-_FILLED = {
+_FILLED: dict[str, dict[str, Any]] = {
     "command": {**_TEXT, "title": "Command", "description": "Prefect's own, if empty."},
     "name": {**_TEXT, "title": "Name", "description": "Of what is started; Prefect's own."},
     "env": {

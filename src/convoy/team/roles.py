@@ -7,7 +7,8 @@ grants say what each role sees and changes, and `allowed` says which requests ta
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 VIEWER, MEMBER, PROMOTER = ROLES = ("viewer", "member", "promoter")
 
@@ -26,6 +27,8 @@ MEANING = {
 
 SEALED = "convoy.manifest"
 """The tag of a version by which its files are known; it comes with the version."""
+FENCE = ".promotion-"
+"""In the name of a registered model that a promotion holds (`convoy.claims`)."""
 
 _READS = {"GET", "HEAD", "OPTIONS"}
 _ASKS = re.compile(r"/(search|search-datasets|get-history-bulk-interval|graphql|ui-telemetry)$")
@@ -38,6 +41,7 @@ _DECIDES = re.compile(
 )
 """What changes which version serves, or what the journal says of it."""
 _TAGS_VERSION = re.compile(r"/mlflow/model-versions/set-tag$")
+_CREATES_MODEL = re.compile(r"/mlflow/registered-models/create$")
 _UNUSED = re.compile(
     r"^/((ajax-)?api/\d\.\d/(mlflow/)?)?"
     r"(scorers?|gateway(-proxy)?|mcp-servers?|webhooks|jobs|issues|genai|assistant)(/|$)"
@@ -45,10 +49,11 @@ _UNUSED = re.compile(
 """What MLflow has for language models, and what has it call other servers: Convoy uses none."""
 
 
-def allowed(method: str, path: str, key: str | None, roles: Collection[str]) -> bool:
+def allowed(method: str, path: str, body: Mapping[str, Any], roles: Collection[str]) -> bool:
     """Tell whether somebody with these roles may make a request, if MLflow's grants allow it too.
 
-    `key` is the tag's that it sets, if it sets one. Without any role there is nothing but reading.
+    `body` is what the request says, empty where that cannot be read. Without any role there is
+    nothing but reading.
     """
     if _UNUSED.search(path):
         return False
@@ -57,6 +62,9 @@ def allowed(method: str, path: str, key: str | None, roles: Collection[str]) -> 
         return True
     if _DECIDES.search(path):
         return PROMOTER in roles
-    if _TAGS_VERSION.search(path) and key in (None, SEALED):
+    if _TAGS_VERSION.search(path) and body.get("key") in (None, SEALED):
+        return PROMOTER in roles
+    # A member's fence would keep promoters out, and nobody but those could take it away.
+    if _CREATES_MODEL.search(path) and FENCE in str(body.get("name")):
         return PROMOTER in roles
     return MEMBER in roles or PROMOTER in roles

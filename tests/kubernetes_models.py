@@ -9,7 +9,13 @@ from typing import Any
 
 from kubernetes_asyncio.client import models
 
-PLAIN = {"str": str, "int": int, "bool": bool, "float": (int, float), "object": object}
+PLAIN: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "float": (int, float),
+    "object": object,
+}
 
 
 def faults(value: Any, kind: str, where: str = "") -> Iterator[str]:

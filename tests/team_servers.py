@@ -111,6 +111,10 @@ class Team:
     def end(self, name: str) -> None:
         stop(self.servers.pop(name))
 
+    def end_all(self) -> None:
+        for name in list(self.servers):
+            self.end(name)
+
 
 def unit(name: str) -> tuple[str, dict[str, str]]:
     """Return the command of a systemd unit, and the variables of it and of its public files."""
@@ -145,7 +149,7 @@ def team(folder: Path) -> Iterator[Team]:
         found.mlflow = f"http://127.0.0.1:{free_port()}"
         _prepare(found, "prefect", found.prefect, port, _prefect_secrets(found))
         _prepare(found, "mlflow", found.mlflow, port, _mlflow_secrets(found))
-        stack.callback(lambda: [found.end(name) for name in list(found.servers)])
+        stack.callback(found.end_all)
         found.start("prefect", "mlflow")
         yield found
 

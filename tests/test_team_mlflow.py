@@ -72,7 +72,7 @@ def test_only_an_administrator_grants_and_a_store_without_users_is_told(
 ) -> None:
     client(staffed, "petra", monkeypatch)
     with pytest.raises(Forbidden):
-        Administration(staffed.mlflow).grant("petra", "promoter", lambda: "")
+        Administration(staffed.mlflow).grant("vera", "promoter", lambda: "")
     with pytest.raises(UsageError, match="which has no users"):
         Administration("sqlite:///mlflow.db")
     client(staffed, "admin", monkeypatch)

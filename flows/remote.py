@@ -102,7 +102,7 @@ def _follow(client: SyncPrefectClient, pool: WorkPool, run: FlowRun, told: Told)
         state = run.state
         if state is not None and state.is_final():
             return run
-        name = state.name if state is not None else "unknown"
+        name = (state.name if state is not None else None) or "unknown"
         if name != shown:
             shown = name
             told(name)

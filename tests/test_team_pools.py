@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -15,8 +16,9 @@ from tests.kubernetes_models import faults
 from tests.team_servers import read_env, unit
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
+COMMAND = "prefect flow-run execute"
 VALUES = {
-    "command": "prefect flow-run execute",
+    "command": COMMAND,
     "name": "eager-otter",
     "env": {"A": "1"},
     "labels": {"prefect.io/flow-run-name": "eager-otter"},
@@ -41,13 +43,13 @@ def test_a_kubernetes_job_is_what_kubernetes_takes_once_prefects_worker_has_fill
     configured = KubernetesWorkerJobConfiguration(
         **filled(pools.template("kubernetes", "registry.example.org/convoy:1", gpus=1))
     )
-    run = FlowRun.model_construct(name="eager-otter", parameters={}, tags=[], id=None)
+    run = FlowRun(flow_id=uuid4(), name="eager-otter")
     configured.prepare_for_flow_run(run)
     job = configured.job_manifest
     assert list(faults(job, "V1Job")) == []
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.example.org/convoy:1"
-    assert container["args"] == shlex.split(VALUES["command"])  # type: ignore[arg-type]
+    assert container["args"] == shlex.split(COMMAND)
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert {"name": "A", "value": "1"} in container["env"]
     assert container["envFrom"] == [{"secretRef": {"name": "convoy-worker"}}]

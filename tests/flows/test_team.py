@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import websockets
@@ -32,7 +33,7 @@ def test_each_role_may_do_what_it_is_for_and_nobody_gets_in_without_a_password(
 
 
 def test_a_stranger_sees_of_prefect_only_that_it_lives(servers: Team) -> None:
-    paths = [
+    paths: list[tuple[str, str, Any]] = [
         ("POST", "/api/flows/filter", {}),
         ("POST", "/api/flow_runs/filter", {}),
         ("POST", "/api/deployments/filter", {}),

@@ -122,7 +122,8 @@ class Administration:
     def _ask(self, method: str, path: str, given: dict[str, Any]) -> Any:
         def call() -> Any:
             how = {"params": given} if method == "GET" else {"json": given}
-            answer = http_request(get_default_host_creds(self.uri), path, method, **how)
+            server = get_default_host_creds(self.uri)  # type: ignore[no-untyped-call]
+            answer = http_request(server, path, method, **how)  # type: ignore[no-untyped-call]
             verify_rest_response(answer, path)
             return answer.json() if answer.content else {}
 

@@ -269,14 +269,6 @@ def latest_pipeline(client: MlflowClient, experiment_id: str) -> Run | None:
     return found[0] if found else None
 
 
-def of_flow_run(client: MlflowClient, flow_run: str) -> Run | None:
-    """Return the pipeline run that a flow run has finished, if there is one."""
-    experiments = [one.experiment_id for one in client.search_experiments()]
-    asked = f"tags.`{FLOW_RUN}` = '{flow_run}' and tags.`{TRAININGS}` != ''"
-    found = client.search_runs(experiments, asked, max_results=1)
-    return found[0] if found else None
-
-
 def get_runs(client: MlflowClient, run_ids: Iterable[str]) -> list[Run]:
     """Return these runs. Raises `ConvoyError` for an id that MLflow does not know."""
     runs = []

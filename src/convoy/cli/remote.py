@@ -82,9 +82,9 @@ def _judge(flow_run: str, state: str, message: str) -> None:
     if not os.environ["MLFLOW_TRACKING_URI"].startswith("http"):
         return
 
-    from convoy import store, tracking
+    from convoy import lookup, store
 
     client = store.connect(project())
-    found = tracking.of_flow_run(client, flow_run)
+    found = lookup.of_flow_run(client, flow_run)
     if found is not None and found.data.tags.get("convoy.verdict") == "refused":
         raise GateRefused(f"the gate refused what the run {found.info.run_id} registered.")

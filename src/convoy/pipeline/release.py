@@ -120,6 +120,7 @@ def settle_verdict(work: Session, registered: Registration, verdict: Verdict) ->
             f"version {present} became champion while version {number} was compared with version "
             f"{registered.champion}: run again to compare it with that one."
         )
+    refused = registry.CHALLENGER
     if present != number:
         _keep(work, number, verdict)
         if verdict.allowed and work.plan.settings.gate.require_approval:

@@ -32,9 +32,15 @@ class Decision(RunInput):
 def decide(plan: Plan, result: Outcome) -> Outcome:
     """Suspend the flow run that asks, and do what its form says once it is resumed.
 
-    Returns `result` as it is where nobody is asked, or another flow run asks already.
+    Returns `result` as it is where nobody is asked, another flow run asks already, or this one's
+    user could not do what the form would say.
     """
-    if not (result.waits and deployment.id and decision.asks(plan, result, str(flow_run.id))):
+    if not (
+        result.waits
+        and result.alias
+        and deployment.id
+        and decision.asks(plan, result, str(flow_run.id))
+    ):
         return result
     form = Decision.with_initial_data(
         description=f"**{result.model} version {result.version}.** {result.sentence}"

@@ -16,13 +16,14 @@ from convoy.plan import make_plan
 from convoy.project import Project
 from flows import crashed
 from flows.ingest import ingest
+from flows.slots import device
 from flows.stopping import STOPS, cancelled
 
 
 @task(cache_policy=NO_CACHE)
 def trial(work: Sweep) -> str:
     """Return how the trial ended; one that was cut off is gone on with by the next run."""
-    return try_one(work)
+    return try_one(work, device)
 
 
 @flow(name="sweep", description=__doc__)

@@ -30,10 +30,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
+def postgresql(password: str = "") -> Iterator[str]:
     """Run a PostgreSQL of its own; yield the address that SQLAlchemy takes.
 
-    Skips the test where Debian's packages are not installed.
+    With a password it lets nobody in without one. Skips the test where Debian's packages are not
+    installed.
     """
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not programs:
@@ -48,7 +49,7 @@ def postgresql() -> Iterator[str]:
             )
             assert done.returncode == 0, done.stdout + done.stderr
 
-        yield from _run_postgresql(run, bins, folder, port)
+        yield from _run_postgresql(run, bins, folder, port, password)
 
 
 def _other_than_root(folder: str) -> list[str]:
@@ -64,15 +65,22 @@ def _other_than_root(folder: str) -> list[str]:
     return ["setpriv", *ids, "--clear-groups"]
 
 
-def _run_postgresql(run: Callable[..., None], bins: Path, folder: str, port: int) -> Iterator[str]:
-    data = f"{folder}/data"
-    trusted = ("--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
-    run(str(bins / "initdb"), "--pgdata", data, "--username=convoy", *trusted)
+def _run_postgresql(
+    run: Callable[..., None], bins: Path, folder: str, port: int, password: str
+) -> Iterator[str]:
+    data, how = f"{folder}/data", ["--no-sync", "--encoding=UTF8", "--locale=C"]
+    how.append("--auth=scram-sha-256" if password else "--auth=trust")
+    if password:
+        Path(folder, "password").write_text(password)
+        Path(folder, "password").chmod(0o644)  # the folder is its user's alone
+        how.append(f"--pwfile={folder}/password")
+    run(str(bins / "initdb"), "--pgdata", data, "--username=convoy", *how)
     options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
     control = (str(bins / "pg_ctl"), "--pgdata", data, "--wait", "--timeout=120")
     run(*control, "start", "--log", f"{folder}/log", "--options", options)
     try:
-        yield f"postgresql+psycopg://convoy@127.0.0.1:{port}/postgres"
+        secret = f":{password}" if password else ""
+        yield f"postgresql+psycopg://convoy{secret}@127.0.0.1:{port}/postgres"
     finally:
         run(*control, "stop", "--mode=immediate")
 

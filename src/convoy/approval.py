@@ -7,11 +7,11 @@ or the form of the suspended flow run in Prefect's UI (`flows/approval.py`).
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from getpass import getuser
 from typing import Literal
 
 from mlflow import MlflowClient
 
+from convoy.owners import person
 from convoy.registry import APPROVAL, Registered
 
 
@@ -40,7 +40,7 @@ def decide(
 ) -> Approval:
     """Keep what a person decided of a version. It moves no alias."""
     state: Literal["approved", "declined"] = "approved" if approved else "declined"
-    said = Approval(state, _now(), by or getuser(), reason)
+    said = Approval(state, _now(), by or person(), reason)
     _keep(client, chosen, said)
     return said
 

@@ -8,6 +8,7 @@ again until the patience is over; what creates something is asked once, `once` r
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -42,10 +43,14 @@ class Unanswered(ConvoyError):
     """MLflow gave no answer: it may have done what it was asked for, or not."""
 
 
+class Forbidden(ConvoyError):
+    """MLflow refuses this user what it asks for, or does not know it."""
+
+
 class Client(MlflowClient):
     """MLflow's client; each call ends within the patience, with an answer or one sentence.
 
-    Raises `Unanswered` where the server is away, `ConvoyError` where it refuses this user; what the
+    Raises `Unanswered` where the server is away, `Forbidden` where it refuses this user; what the
     registry says of a request (`MlflowException`) is left to the caller.
     """
 
@@ -80,6 +85,7 @@ def once(
 
     `read` gives them in an order on which all agree; whatever comes after the first goes to `drop`:
     of an answer that was lost, a request that arrived twice, or another machine at the same time.
+    Where this user may delete nothing it stays: everybody reads the first.
     """
     patience = client.patience if isinstance(client, Client) else 0.0
     deadline = time.monotonic() + patience
@@ -98,8 +104,9 @@ def once(
             if time.monotonic() + wait > deadline:
                 raise
             time.sleep(wait)
-    for extra in found[1:]:
-        drop(extra)
+    with suppress(Forbidden):
+        for extra in found[1:]:
+            drop(extra)
     return found[0]
 
 
@@ -118,7 +125,7 @@ def answered(call: Callable[[], T], uri: str) -> T:
     except MlflowException as error:
         words = str(error)
         if error.error_code in {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}:
-            raise ConvoyError(
+            raise Forbidden(
                 f"MLflow at {without_credentials(uri)} refuses this user ({_first(words)}): set "
                 f"MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ask for the right."
             ) from error

@@ -10,7 +10,7 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from convoy.errors import CLOSE, UsageError
-from convoy.tracking import run_name
+from convoy.tracking import FLOW_RUN, TRAININGS, run_name
 
 SHORT = 8
 """Characters of a run id that tables show."""
@@ -90,3 +90,11 @@ def fetch(client: MlflowClient, run: Run, artifact: str, folder: Path) -> Path |
         return Path(client.download_artifacts(run.info.run_id, artifact, str(folder)))
     except (MlflowException, OSError):
         return None
+
+
+def of_flow_run(client: MlflowClient, flow_run: str) -> Run | None:
+    """Return the pipeline run that a flow run has finished, if there is one."""
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    asked = f"tags.`{FLOW_RUN}` = '{flow_run}' and tags.`{TRAININGS}` != ''"
+    found = client.search_runs(experiments, asked, max_results=1)
+    return found[0] if found else None

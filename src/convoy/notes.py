@@ -76,8 +76,8 @@ def pipeline(outcome: Outcome, chosen: str, how: str) -> str:
     return (
         f"{len(outcome.rows)} networks on `{outcome.dataset}` version `{outcome.dataset_version}`. "
         f"Best on validation: **{chosen}**, registered as `{outcome.model}` version "
-        f"{outcome.version} ({outcome.alias}). All of it: `report/report.html` among the "
-        f"artifacts.\n\n"
+        f"{outcome.version} ({outcome.alias or 'no alias'}). All of it: `report/report.html` among "
+        f"the artifacts.\n\n"
         f"| network | test accuracy | 95 % interval | validation accuracy | parameters |\n"
         f"|---|---|---|---|---|\n{rows}\n\n"
         f"The gate {verdict} it:\n\n{reasons}\n\n{how}"

@@ -51,6 +51,7 @@ class Outcome(Trained):
     model: str
     version: str
     alias: str
+    """Empty where this run's user may move none."""
     champion: str | None
     """The champion's version when the run had ended."""
     allowed: bool
@@ -58,7 +59,8 @@ class Outcome(Trained):
     sentence: str = ""
     """The verdict in plain words."""
     waits: bool = False
-    """Whether a person has to decide on what the gate allowed (`gate.require_approval`)."""
+    """Whether a person has to decide on what the gate allowed: because of `gate.require_approval`,
+    or because this run's user may move no alias."""
     seconds: float
     fit_seconds: float
     """Of `seconds`, those inside the fits of this run."""

@@ -1,6 +1,9 @@
 """Who is at work: a process by its machine, its id and its start, so that a reused id is not it."""
 
+import os
 import socket
+from collections.abc import Mapping
+from getpass import getuser
 
 import psutil
 
@@ -27,3 +30,16 @@ def is_alive(owner: str) -> bool:
         return bool(abs(psutil.Process(int(pid)).create_time() - float(created)) < 1)
     except psutil.NoSuchProcess:
         return False
+
+
+def person(environ: Mapping[str, str] = os.environ) -> str:
+    """Return who decides: the name by which MLflow's server knows them, else that of this machine.
+
+    The former has been proved by a password once anything is written.
+    """
+    if name := environ.get("MLFLOW_TRACKING_USERNAME"):
+        return name
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"user {os.getuid()}"

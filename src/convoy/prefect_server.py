@@ -16,6 +16,8 @@ from pathlib import Path
 
 from convoy.errors import ConvoyError
 
+OWN = "CONVOY_OWN_PREFECT"
+"""The variable that is set where the server is one run's alone."""
 STARTUP = 180.0
 """Seconds that a server may take: its first start creates a database."""
 
@@ -56,6 +58,7 @@ class PrefectServer:
         # Before Prefect is imported, so that it runs after Prefect's own: those still send events.
         atexit.register(self._end)
         os.environ["PREFECT_API_URL"] = self.address
+        os.environ[OWN] = "yes"
 
     def wait(self) -> None:
         """Wait until the server answers. Raises `ConvoyError` where it does not start."""

@@ -5,16 +5,17 @@ one, and the next command settles which. An alias that stands elsewhere was move
 noticed and written down too.
 """
 
-import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from getpass import getuser
 
 from mlflow import MlflowClient
 
 from convoy.claims import claimed
+from convoy.client import Forbidden
 from convoy.errors import ConvoyError, UsageError
 from convoy.journal import Action, Entry, journal, last_done, next_number, now, write
+from convoy.owners import person
 from convoy.registry import CHALLENGER, CHAMPION, Registered, by_alias, require_files, version
 
 __all__ = [
@@ -36,10 +37,10 @@ def settle(client: MlflowClient, name: str) -> None:
     """Bring journal and alias together, where a crash or a person has left them apart.
 
     An intent whose alias moved is done, any other is cancelled; an alias that was moved by hand is
-    written down as noticed.
+    written down as noticed. Users who may not write there leave it to those who may.
     """
     if not _agree(client, name):
-        with claimed(client, name):
+        with suppress(Forbidden), claimed(client, name):
             _settle(client, name)
 
 
@@ -112,9 +113,13 @@ def rolled_back(client: MlflowClient, name: str, number: str) -> Entry | None:
     return about[-1] if about and about[-1].action == "rollback" else None
 
 
-def keep_challenger(client: MlflowClient, name: str, number: str) -> None:
-    """Keep a refused version in sight."""
-    client.set_registered_model_alias(name, CHALLENGER, number)
+def keep_challenger(client: MlflowClient, name: str, number: str) -> str:
+    """Keep a refused version in sight. Return its alias; "" where this user may move none."""
+    try:
+        client.set_registered_model_alias(name, CHALLENGER, number)
+    except Forbidden:
+        return ""
+    return CHALLENGER
 
 
 def _move(
@@ -128,7 +133,7 @@ def _move(
             raise _overtaken(client, name, number)
         require_files(version(client, name, number))  # which a collection may have taken meanwhile
         number_of_entry = next_number(journal(client, name))
-        entry = Entry(number_of_entry, action, number, seen, reason, _person(), now(), "intent")
+        entry = Entry(number_of_entry, action, number, seen, reason, person(), now(), "intent")
         write(client, name, entry)
         client.set_registered_model_alias(name, CHAMPION, number)
         if not held():
@@ -210,10 +215,3 @@ def _end_challenger(client: MlflowClient, name: str, number: str) -> None:
     challenger = by_alias(client, name, CHALLENGER)
     if challenger and challenger.version == number:
         client.delete_registered_model_alias(name, CHALLENGER)
-
-
-def _person() -> str:
-    try:
-        return getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"user {os.getuid()}"

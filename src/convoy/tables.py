@@ -113,7 +113,7 @@ def _verdict(outcome: Outcome) -> RenderableType:
     lines = [
         Text.assemble(
             (f"{outcome.model} version {outcome.version}", "bold"),
-            f", alias {outcome.alias}{now}",
+            f", {f'alias {outcome.alias}' if outcome.alias else 'no alias'}{now}",
         ),
         Text.assemble("The gate ", (word, f"bold {style}"), " it:"),
         *(Text(f"  - {reason}") for reason in outcome.reasons),
@@ -131,7 +131,7 @@ def _next_steps(outcome: Outcome) -> RenderableType:
         ("another value: only lenet5 trains again", "convoy run --set recipes.lenet5.epochs=40"),
         (
             "what it says of images",
-            f"convoy predict {outcome.model}@{outcome.alias} {outcome.samples}",
+            f"convoy predict {outcome.model}@{outcome.alias or outcome.version} {outcome.samples}",
         ),
     )
     lines = [Text("Next, after `. .venv/bin/activate`:")]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from convoy.cli import app, data
+from convoy.cli import app, data, team
 from tests.terminal import convoy, environment
 
 HEAVY = [
@@ -37,6 +37,7 @@ HELPS = [
     ["data", "--help"],
     *([name, "--help"] for name in commands(app)),
     *(["data", name, "--help"] for name in commands(data.app)),
+    *(["team", name, "--help"] for name in commands(team.app)),
 ]
 
 CODE = f"""

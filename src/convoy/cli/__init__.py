@@ -15,9 +15,11 @@ from convoy.cli import (
     networks,
     pipeline,
     registered,
+    remote,
     reporting,
     scheduling,
     sweeps,
+    team,
     tracing,
 )
 from convoy.errors import ConvoyError
@@ -49,12 +51,15 @@ for command in (
     garbage.gc,
     networks.architectures,
     finder.find,
+    remote.submit,
+    remote.worker,
     pipeline.up,
     scheduling.schedule,
     scheduling.trigger,
 ):
     app.command()(command)
 app.add_typer(data.app, name="data")
+app.add_typer(team.app, name="team")
 
 
 def main() -> NoReturn:

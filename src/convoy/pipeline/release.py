@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from convoy import approval, digests, gate, notes, promotion, registry, tracking
+from convoy.client import Forbidden
 from convoy.errors import ConvoyError
 from convoy.evaluation.evidence import Evidence
 from convoy.files import write_json
@@ -105,7 +106,8 @@ def judge(work: Session, registered: Registration) -> Verdict:
 def settle_verdict(work: Session, registered: Registration, verdict: Verdict) -> str:
     """Do what the gate said. Return the version's alias.
 
-    Where `gate.require_approval` is set, what it allowed waits as challenger for a person.
+    Where `gate.require_approval` is set, what it allowed waits as challenger for a person, and so
+    it does where MLflow's server lets this user move no alias; the alias is "" then.
     Raises `ConvoyError` where somebody made another version champion since: the gate has not
     compared with that one.
     """
@@ -117,23 +119,38 @@ def settle_verdict(work: Session, registered: Registration, verdict: Verdict) ->
             f"version {present} became champion while version {number} was compared with version "
             f"{registered.champion}: run again to compare it with that one."
         )
+    refused = registry.CHALLENGER
     if present != number:
         _keep(work, number, verdict)
         if verdict.allowed and work.plan.settings.gate.require_approval:
             approval.ask(work.client, registry.version(work.client, name, number), work.flow_run)
-            promotion.keep_challenger(work.client, name, number)
             report(Step("gate", "done", f"allowed, and waits for a person: {verdict.sentence}"))
-            return registry.CHALLENGER
+            return promotion.keep_challenger(work.client, name, number)
         if verdict.allowed:
             reason = f"the gate allowed it: {'; '.join(verdict.reasons)}"
-            promotion.promote(work.client, name, number, reason, registered.champion)
+            try:
+                promotion.promote(work.client, name, number, reason, registered.champion)
+            except Forbidden:
+                return _leave_to_a_promoter(work, number, verdict)
         else:
-            promotion.keep_challenger(work.client, name, number)
+            refused = promotion.keep_challenger(work.client, name, number)
     else:
         promotion.settle(work.client, name)  # a retry may find its own move half recorded
     word = "allowed" if verdict.allowed else "refused"
     report(Step("gate", "done", f"{word}: {verdict.sentence or '; '.join(verdict.reasons)}"))
-    return registry.CHAMPION if verdict.allowed else registry.CHALLENGER
+    return registry.CHAMPION if verdict.allowed else refused
+
+
+def _leave_to_a_promoter(work: Session, number: str, verdict: Verdict) -> str:
+    """Have a version wait that the gate allowed and this run's user may not promote.
+
+    Nobody is asked by the flow run: it could not do what it would be told.
+    """
+    name = work.plan.data.model
+    approval.ask(work.client, registry.version(work.client, name, number), "")
+    said = "allowed, and waits for a promoter, as MLflow lets this user move no alias"
+    report(Step("gate", "done", f"{said}: {verdict.sentence}"))
+    return promotion.keep_challenger(work.client, name, number)
 
 
 def _keep(work: Session, number: str, verdict: Verdict) -> None:
@@ -157,7 +174,7 @@ def finish(work: Session, registered: Registration, verdict: Verdict, alias: str
         allowed=verdict.allowed,
         reasons=verdict.reasons,
         sentence=verdict.sentence,
-        waits=verdict.allowed and alias == registry.CHALLENGER,
+        waits=verdict.allowed and alias != registry.CHAMPION,
         seconds=time.monotonic() - work.began,
         fit_seconds=work.fit_seconds,
         samples=str(_write_samples(work)),

@@ -16,6 +16,7 @@ from convoy.pipeline.session import Session, Training
 from convoy.programs.launcher import Launcher
 from convoy.progress import Epoch, Step, report
 from convoy.recipe import Recipe
+from convoy.slots import Slot, unshared
 from convoy.system_metrics import monitored
 from convoy.training.spec import TrainingResult, TrainingSpec, finished, history, training_key
 
@@ -24,8 +25,11 @@ EVALUATION = "convoy.evaluation"
 """The tag with the key of the evaluation that a run holds."""
 
 
-def train(work: Session, architecture: str) -> str:
-    """Train one architecture, or keep what is there. Return its run id."""
+def train(work: Session, architecture: str, slot: Slot = unshared) -> str:
+    """Train one architecture, or keep what is there. Return its run id.
+
+    `slot` holds the device meanwhile; what is kept needs none.
+    """
     step = f"train {architecture}"
     run, recipe = work.plan.settings.run, work.plan.settings.recipe(architecture)
     key = training_key(architecture, recipe, run.seed, work.version.digest, run.deterministic)
@@ -40,20 +44,21 @@ def train(work: Session, architecture: str) -> str:
         report(Step(step, "kept"))
         return run_id
     report(Step(step, "running"))
-    run_id = tracking.open_training(
-        work.client,
-        work.experiment,
-        work.run_id,
-        key,
-        architecture,
-        recipe.flat(),
-        run.seed,
-        work.stamps,
-    )
-    work.open_runs.append(run_id)
-    how = notes.again(work.stamps, work.plan, [architecture])
-    tracking.describe(work.client, run_id, notes.begun(architecture, work.stamps, how), {})
-    result = fit(work, work.launcher, step, architecture, recipe, folder, run_id)
+    with slot(step):
+        run_id = tracking.open_training(
+            work.client,
+            work.experiment,
+            work.run_id,
+            key,
+            architecture,
+            recipe.flat(),
+            run.seed,
+            work.stamps,
+        )
+        work.open_runs.append(run_id)
+        how = notes.again(work.stamps, work.plan, [architecture])
+        tracking.describe(work.client, run_id, notes.begun(architecture, work.stamps, how), {})
+        result = fit(work, work.launcher, step, architecture, recipe, folder, run_id)
     work.trainings[architecture] = Training(architecture, key, folder, run_id, False, result)
     return run_id
 

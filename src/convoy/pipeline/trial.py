@@ -1,6 +1,7 @@
 """One trial of a sweep: a training like the pipeline's, given up where it is below the median."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from convoy.programs.launcher import Launcher
 from convoy.progress import Step, report
 from convoy.recipe import Recipe
 from convoy.search import KEY, STATES, Tried
+from convoy.slots import Slot, unshared
 from convoy.space import with_values
 from convoy.sweep_outcome import override, run_overrides
 from convoy.training.spec import TrainingResult, finished, history, training_key
@@ -22,7 +24,7 @@ TRIAL = "convoy.trial"
 PRUNED = "pruned"
 
 
-def try_one(work: Sweep) -> str:
+def try_one(work: Sweep, slot: Slot = unshared) -> str:
     """Take the next trial, train as it says unless that was done before; return how it ended.
 
     What goes wrong with its recipe alone fails the trial; all else is raised and the trial can go
@@ -47,14 +49,18 @@ def try_one(work: Sweep) -> str:
             work.search.repeat(tried, earlier)
             report(Step(step, "kept", f"the same as trial {earlier.number}"))
             return STATES[earlier.state]
-        return _train(work, launcher, tried, recipe, key)
+        found, result = (
+            tracking.find(work.client, work.experiment, key),
+            finished(_folder(work, key)),
+        )
+        if found and result and tracking.is_finished(found):
+            return _complete(work, tried, str(found.info.run_id), result)
+        with slot(step):
+            return _train(work, launcher, tried, recipe, key)
 
 
 def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: str) -> str:
-    step, folder = f"trial {tried.number}", work.project.runs / key[:32]
-    found, result = tracking.find(work.client, work.experiment, key), finished(folder)
-    if found and result and tracking.is_finished(found):
-        return _complete(work, tried, str(found.info.run_id), result)
+    step, folder = f"trial {tried.number}", _folder(work, key)
     run_id = tracking.open_training(
         work.client,
         work.experiment,
@@ -100,6 +106,10 @@ def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: s
     _describe(work, tried, run_id, came, tags_of(result))
     tracking.close(work.client, run_id)
     return _complete(work, tried, run_id, result)
+
+
+def _folder(work: Sweep, key: str) -> Path:
+    return work.project.runs / key[:32]
 
 
 def _complete(work: Sweep, tried: Tried, run_id: str, result: TrainingResult) -> str:

@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from convoy import digests
 from convoy.claims import is_fence
+from convoy.client import pages
 from convoy.errors import NotReproducible, UsageError, nearest
 from convoy.files import read_json
 
@@ -53,13 +54,8 @@ class Registered:
 
 def names(client: MlflowClient) -> list[str]:
     """Return the names of all registered models, those aside that are fences of ours."""
-    found: list[str] = []
-    token = None
-    while True:
-        page = client.search_registered_models(page_token=token)
-        found += [model.name for model in page if not is_fence(model.name)]
-        if not (token := page.token):
-            return found
+    found = pages(lambda token: client.search_registered_models(page_token=token))
+    return [model.name for model in found if not is_fence(model.name)]
 
 
 def versions(client: MlflowClient, name: str) -> list[Registered]:
@@ -70,7 +66,8 @@ def versions(client: MlflowClient, name: str) -> list[Registered]:
         known = names(client)
         mend = nearest(name, known) if known else "run `convoy run` to register the first one."
         raise UsageError(f"unknown registered model {name!r}: {mend}") from None
-    found = client.search_model_versions(f"name='{name}'")
+    asked = f"name='{name}'"
+    found = pages(lambda token: client.search_model_versions(asked, page_token=token))
     by_version: dict[str, list[str]] = {}
     for alias, version in aliases.items():
         by_version.setdefault(str(version), []).append(alias)
@@ -82,10 +79,16 @@ def versions(client: MlflowClient, name: str) -> list[Registered]:
 
 def version(client: MlflowClient, name: str, wanted: str) -> Registered:
     """Return one version by its number or alias. Raises `UsageError` where there is none."""
+    try:
+        if wanted.isdecimal():
+            found = client.get_model_version(name, wanted)
+        else:
+            found = client.get_model_version_by_alias(name, wanted)
+    except MlflowException:  # which of them is unknown, all that there are will tell
+        pass
+    else:
+        return _registered(found, {str(found.version): list(found.aliases)})
     known = versions(client, name)
-    for registered in known:
-        if wanted == registered.version or wanted in registered.aliases:
-            return registered
     there = [r.version for r in known] + [alias for r in known for alias in r.aliases]
     raise UsageError(f"{name} has no version or alias {wanted!r}: {nearest(wanted, there)}")
 

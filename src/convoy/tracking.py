@@ -35,7 +35,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_NAME,
 )
 
-from convoy.client import once
+from convoy.client import once, pages
 from convoy.errors import ConvoyError
 from convoy.owners import is_alive, this_owner
 from convoy.surroundings import surroundings
@@ -82,12 +82,18 @@ class Stamps:
 def settle(client: MlflowClient, experiment_id: str) -> list[str]:
     """End the runs whose owner is gone, here, as KILLED; return their ids."""
     dead = []
-    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+    for run in _running(client, experiment_id):
         owner = run.data.tags.get(OWNER, "")
         if owner and not is_alive(owner):
             client.set_terminated(run.info.run_id, "KILLED")
             dead.append(run.info.run_id)
     return dead
+
+
+def _running(client: MlflowClient, experiment_id: str, more: str = "") -> list[Run]:
+    """Return all runs that run: before the first is ended, as pages are counted by what is left."""
+    asked, there = f"{more}attributes.status = 'RUNNING'", [experiment_id]
+    return list(pages(lambda token: client.search_runs(there, asked, page_token=token)))
 
 
 def flow_runs(client: MlflowClient, run_ids: Iterable[str]) -> set[str]:
@@ -256,6 +262,22 @@ def close(client: MlflowClient, run_id: str, status: str = "FINISHED") -> None:
 
 def is_finished(run: Run | None) -> bool:
     return run is not None and run.info.status == RunStatus.to_string(RunStatus.FINISHED)
+
+
+def is_running(run: Run) -> bool:
+    return bool(run.info.status == RunStatus.to_string(RunStatus.RUNNING))
+
+
+def is_ours(client: MlflowClient, run_id: str) -> bool:
+    """Tell whether a run is open and this process's own: nobody ended it or took it over."""
+    run = client.get_run(run_id)
+    return is_running(run) and run.data.tags.get(OWNER) == this_owner()
+
+
+def end_children(client: MlflowClient, experiment_id: str, parent: str, status: str) -> None:
+    """End the runs below one that still run, whoever they belong to: workers elsewhere see it."""
+    for run in _running(client, experiment_id, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and "):
+        close(client, run.info.run_id, status)
 
 
 def latest_pipeline(client: MlflowClient, experiment_id: str) -> Run | None:

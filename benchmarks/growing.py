@@ -9,6 +9,7 @@ call is timed against a real `mlflow server` on that database, and a real Prefec
 """
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -38,6 +39,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
     parser.add_argument("--backends", default="sqlite,postgresql")
     told = parser.parse_args(arguments)
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     sizes = [int(size) for size in told.sizes.split(",")]
     rows: list[Row] = []
     for backend in told.backends.split(","):
@@ -69,7 +71,7 @@ def _measure(backend: str, uri: str, scratch: Path, sizes: list[int]) -> Iterato
     server, address = start_mlflow(scratch, uri, free_port())
     try:
         client = Client(address)
-        store = Store.create(client, uri, scratch)
+        store = Store.create(client, uri)
         for size in sizes:
             began = time.monotonic()
             grow(store, size)

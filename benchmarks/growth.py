@@ -4,7 +4,6 @@ import json
 import random
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from uuid import uuid4
 
 from mlflow.entities import Run
@@ -45,7 +44,7 @@ class Store:
     _random: random.Random = field(default_factory=lambda: random.Random(1))
 
     @classmethod
-    def create(cls, client: Client, uri: str, scratch: Path) -> "Store":
+    def create(cls, client: Client, uri: str) -> "Store":
         """Log one pipeline's run with a training, register it, promote it."""
         experiment = client.create_experiment("digits")
         stamps = Stamps("c" * 40, False, "digits", "d" * 32 + ".dir", "e" * 64, str(uuid4()))
@@ -53,9 +52,8 @@ class Store:
         tracking.mark(client, whole, {tracking.TRAININGS: "x"})
         training = _log(client, experiment, whole, stamps)
         client.create_registered_model("digits")
-        client.create_model_version(
-            "digits", (scratch / "model").as_uri(), training, {"convoy.key": "template"}
-        )
+        source = f"{client.get_run(training).info.artifact_uri}/model"
+        client.create_model_version("digits", source, training, {"convoy.key": "template"})
         client.set_registered_model_alias("digits", "champion", "1")
         said = journal.Entry(
             1, "promote", "1", None, "it was better", "gate", journal.now(), "done"

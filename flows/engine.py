@@ -109,7 +109,6 @@ def _local() -> dict[str, Any]:
     return {
         # A worker's programs are given their share of the cores; a worker computes nothing itself.
         "distributed.nanny.pre-spawn-environ": {},
-        "distributed.worker.memory.terminate": False,
     }
 
 

@@ -84,6 +84,7 @@ class Errand(Session):
         self._over = threading.Event()
 
     def __enter__(self) -> Self:
+        environment.apply(self.project)
         # The credentials, if the server wants any, are in this machine's own environment.
         os.environ["MLFLOW_TRACKING_URI"] = self.order.tracking_uri
         self.project.create_state()
@@ -196,7 +197,6 @@ def _launcher(project: Project, place: Place) -> Launcher:
     It ends with this process, as its input closes then.
     """
     if not isinstance(getattr(_of_thread, "launcher", None), Launcher):
-        environment.apply(project)
         log, threads = project.state / "programs.log", dict[str, str]()
         if place.workers > 1:
             threads = cores.share(place.number, place.workers, cores.available())

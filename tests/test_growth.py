@@ -79,9 +79,12 @@ def test_one_version_is_had_without_reading_the_others(
     client.set_registered_model_alias("digits", "previous", "2")
     asked: list[str] = []
     search = client.search_model_versions
-    monkeypatch.setattr(
-        client, "search_model_versions", lambda *a, **k: asked.append("all") or search(*a, **k)
-    )
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        asked.append("all")
+        return search(*arguments, **named)
+
+    monkeypatch.setattr(client, "search_model_versions", noted)
     for wanted in ("2", "champion"):
         one = registry.version(client, "digits", wanted)
         assert (one.version, one.aliases) == ("2", ("champion", "previous"))

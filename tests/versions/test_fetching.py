@@ -10,6 +10,7 @@ from convoy.errors import NotReproducible
 from convoy.project import Project
 from convoy.versions import recorded_hash
 from convoy.versions.fetching import fetched
+from tests.clones import clone_of
 from tests.terminal import git
 
 pytestmark = pytest.mark.slow
@@ -17,16 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def clone(ingested: Project, tmp_path: Path) -> Project:
-    """Another folder at the same commit, whose remote is the one that the digits are in."""
-    config = (ingested.root / ".dvc" / "config").read_text()
-    remote = ingested.state / "dvc-remote"
-    git(ingested.root, "clone", "--quiet", str(ingested.root), str(tmp_path / "clone"))
-    project = Project(tmp_path / "clone")
-    (project.root / ".dvc" / "config").write_text(
-        config.replace("../.convoy/dvc-remote", str(remote))
-    )
-    project.create_state()
-    return project
+    return clone_of(ingested, tmp_path / "clone")
 
 
 def version_of(project: Project) -> str:
@@ -60,5 +52,5 @@ def test_a_damaged_object_is_brought_again_and_one_that_nobody_has_is_refused(
     shutil.rmtree(ingested.state / "dvc-remote")
     assert fetched(clone, "digits", wanted).digest, "what is here needs no remote"
     manifest.unlink()
-    with pytest.raises(NotReproducible, match=r"nor in its remote .*`convoy data push digits`"):
+    with pytest.raises(NotReproducible, match=r"nor in its remote.*`convoy data push digits`"):
         fetched(clone, "digits", wanted)

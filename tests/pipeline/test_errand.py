@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,9 @@ class Ordering(Session):
 
 
 @pytest.fixture
-def clone(ingested: Project, tmp_path: Path) -> Project:
-    return clone_of(ingested, tmp_path / "clone")
+def clone(ingested: Project, tmp_path: Path) -> Iterator[Project]:
+    yield clone_of(ingested, tmp_path / "clone")
+    errand.end_programs()
 
 
 def test_a_clone_trains_and_the_files_come_home_verified(ingested: Project, clone: Project) -> None:
@@ -67,7 +69,7 @@ def test_a_clone_trains_and_the_files_come_home_verified(ingested: Project, clon
     again = errand.carry_out(order, clone, errand.Place())
     assert again.kept and again.run_id == delivery.run_id
 
-    with pytest.raises(NotReproducible, match="has other code or libraries .*check that commit"):
+    with pytest.raises(NotReproducible, match=r"has other code or libraries .*check that commit"):
         errand.carry_out(order.model_copy(update={"key": "another"}), clone, errand.Place())
 
 

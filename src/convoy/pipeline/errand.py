@@ -194,7 +194,7 @@ _of_thread = threading.local()
 def _launcher(project: Project, place: Place) -> Launcher:
     """Return the preloaded parent of this thread's programs, started with its first order.
 
-    It ends with this process, as its input closes then.
+    It ends with this process, as its input closes then, or by `end_programs`.
     """
     if not isinstance(getattr(_of_thread, "launcher", None), Launcher):
         log, threads = project.state / "programs.log", dict[str, str]()
@@ -208,3 +208,10 @@ def _launcher(project: Project, place: Place) -> Launcher:
         )
     launcher: Launcher = _of_thread.launcher
     return launcher
+
+
+def end_programs() -> None:
+    """End the preloaded parent of this thread's programs, if there is one."""
+    if isinstance(launcher := getattr(_of_thread, "launcher", None), Launcher):
+        with launcher:
+            _of_thread.launcher = None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from convoy import lookup, registry, tracking
+from convoy import lookup, open_runs, registry, tracking
 from convoy.errors import UsageError
 from convoy.project import Project
 from convoy.store import experiment
@@ -35,7 +35,7 @@ def store(
     return project, client
 
 
-def open_runs(store: tuple[Project, MlflowClient], count: int, **tags: str) -> list[str]:
+def opened(store: tuple[Project, MlflowClient], count: int, **tags: str) -> list[str]:
     project, client = store
     there = experiment(client, project, "digits")
     return [client.create_run(there, tags=tags).info.run_id for _ in range(count)]
@@ -43,20 +43,20 @@ def open_runs(store: tuple[Project, MlflowClient], count: int, **tags: str) -> l
 
 def test_all_runs_of_dead_owners_are_settled(store: tuple[Project, MlflowClient]) -> None:
     project, client = store
-    opened = open_runs(store, 2 * PAGE + 1, **{tracking.OWNER: dead_owner()})
+    there = opened(store, 2 * PAGE + 1, **{tracking.OWNER: dead_owner()})
     settled = tracking.settle(client, experiment(client, project, "digits"))
-    assert sorted(settled) == sorted(opened)
-    assert {client.get_run(run_id).info.status for run_id in opened} == {"KILLED"}
+    assert sorted(settled) == sorted(there)
+    assert {client.get_run(run_id).info.status for run_id in there} == {"KILLED"}
 
 
 def test_all_children_of_a_run_are_found_and_ended(store: tuple[Project, MlflowClient]) -> None:
     project, client = store
-    (parent,) = open_runs(store, 1)
-    opened = open_runs(store, 2 * PAGE + 1, **{"mlflow.parentRunId": parent})
+    (parent,) = opened(store, 1)
+    there = opened(store, 2 * PAGE + 1, **{"mlflow.parentRunId": parent})
     found = lookup.children(client, client.get_run(parent))
-    assert sorted(run.info.run_id for run in found) == sorted(opened)
-    tracking.end_children(client, experiment(client, project, "digits"), parent, "KILLED")
-    assert {client.get_run(run_id).info.status for run_id in opened} == {"KILLED"}
+    assert sorted(run.info.run_id for run in found) == sorted(there)
+    open_runs.end_children(client, experiment(client, project, "digits"), parent, "KILLED")
+    assert {client.get_run(run_id).info.status for run_id in there} == {"KILLED"}
     assert client.get_run(parent).info.status == "RUNNING"
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import (
     Dataset,
@@ -82,7 +81,7 @@ class Stamps:
 def settle(client: MlflowClient, experiment_id: str) -> list[str]:
     """End the runs whose owner is gone, here, as KILLED; return their ids."""
     dead = []
-    for run in _running(client, experiment_id):
+    for run in running(client, experiment_id):
         owner = run.data.tags.get(OWNER, "")
         if owner and not is_alive(owner):
             client.set_terminated(run.info.run_id, "KILLED")
@@ -90,8 +89,8 @@ def settle(client: MlflowClient, experiment_id: str) -> list[str]:
     return dead
 
 
-def _running(client: MlflowClient, experiment_id: str, more: str = "") -> list[Run]:
-    """Return all runs that run: before the first is ended, as pages are counted by what is left."""
+def running(client: MlflowClient, experiment_id: str, more: str = "") -> list[Run]:
+    """Return all that run, before any is ended: pages are counted by what is left."""
     asked, there = f"{more}attributes.status = 'RUNNING'", [experiment_id]
     return list(pages(lambda token: client.search_runs(there, asked, page_token=token)))
 
@@ -228,12 +227,6 @@ def log_metrics(
     client.log_batch(run_id, metrics=rows)
 
 
-def log_figures(client: MlflowClient, run_id: str, figures: Mapping[str, Figure]) -> None:
-    """Keep figures as PNG images under figures/."""
-    for name, figure in figures.items():
-        client.log_figure(run_id, figure, f"figures/{name}.png")
-
-
 def log_file(client: MlflowClient, run_id: str, file: Path, folder: str = "") -> None:
     """Keep a file with a run."""
     client.log_artifact(run_id, str(file), folder or None)
@@ -262,22 +255,6 @@ def close(client: MlflowClient, run_id: str, status: str = "FINISHED") -> None:
 
 def is_finished(run: Run | None) -> bool:
     return run is not None and run.info.status == RunStatus.to_string(RunStatus.FINISHED)
-
-
-def is_running(run: Run) -> bool:
-    return bool(run.info.status == RunStatus.to_string(RunStatus.RUNNING))
-
-
-def is_ours(client: MlflowClient, run_id: str) -> bool:
-    """Tell whether a run is open and this process's own: nobody ended it or took it over."""
-    run = client.get_run(run_id)
-    return is_running(run) and run.data.tags.get(OWNER) == this_owner()
-
-
-def end_children(client: MlflowClient, experiment_id: str, parent: str, status: str) -> None:
-    """End the runs below one that still run, whoever they belong to: workers elsewhere see it."""
-    for run in _running(client, experiment_id, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and "):
-        close(client, run.info.run_id, status)
 
 
 def latest_pipeline(client: MlflowClient, experiment_id: str) -> Run | None:

@@ -7,7 +7,7 @@ after it is done as ever: nothing downstream knows where a training ran.
 import os
 from dataclasses import asdict
 
-from convoy import tracking, training_files
+from convoy import open_runs, tracking, training_files
 from convoy.addresses import without_credentials
 from convoy.errors import ConvoyError
 from convoy.pipeline.errand import origin
@@ -65,7 +65,7 @@ def receive(work: Session, delivery: Delivery) -> None:
 def give_up(work: Session, status: str) -> None:
     """End what workers still train for this run; they stop when they see it."""
     tracking.close(work.client, work.run_id, status)
-    tracking.end_children(work.client, work.experiment, work.run_id, status)
+    open_runs.end_children(work.client, work.experiment, work.run_id, status)
 
 
 def told(event: Event) -> None:

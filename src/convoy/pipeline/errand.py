@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from convoy import architectures, engine, environment, store, tracking, training_files
+from convoy import architectures, engine, environment, open_runs, store, tracking, training_files
 from convoy.errors import ConvoyError, NotReproducible, Stopped
 from convoy.owners import this_owner
 from convoy.pipeline import inspection, training
@@ -105,7 +105,7 @@ class Errand(Session):
         trace: TracebackType | None,
     ) -> None:
         # A run that another worker has taken over is that one's to end.
-        self.open_runs = [run for run in self.open_runs if tracking.is_ours(self.client, run)]
+        self.open_runs = [run for run in self.open_runs if open_runs.is_ours(self.client, run)]
         super().__exit__(kind, error, trace)
 
     def close(self, run_id: str) -> None:
@@ -158,10 +158,10 @@ class Errand(Session):
     def _stands(self) -> bool:
         try:
             (whole,) = tracking.get_runs(self.client, [self.run_id])
-            ours = all(tracking.is_ours(self.client, run) for run in list(self.open_runs))
+            ours = all(open_runs.is_ours(self.client, run) for run in list(self.open_runs))
         except ConvoyError:  # a server that is away takes nothing back
             return True
-        return tracking.is_running(whole) and ours
+        return open_runs.is_open(whole) and ours
 
 
 class _Stoppable(Launcher):

@@ -5,7 +5,7 @@ import sys
 
 BENCHMARKS = (
     "pipeline", "ingestion", "reading", "augmentation", "acceleration", "step", "mnist",
-    "evaluation", "orchestration", "rollback", "gpu",
+    "evaluation", "orchestration", "rollback", "engine", "growing", "gpu",
 )  # fmt: skip
 
 commands = ([sys.executable, "-m", f"benchmarks.{name}"] for name in BENCHMARKS)

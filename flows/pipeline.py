@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
-from convoy import outcome, stories
+from convoy import engine, outcome, stories
 from convoy.addresses import mlflow_interface
 from convoy.pipeline.release import finish
 from convoy.pipeline.session import Session
@@ -87,6 +87,10 @@ def training(
 def _train_each(work: Session) -> None:
     crashed.settle(work.dead_flow_runs)
     ingest(work)
+    if found := engine.chosen():
+        from flows.engine import train_elsewhere  # Dask, which nobody else waits for
+
+        train_elsewhere(work, found)
     for architecture in work.plan.architectures:
         train(work, architecture)
         evaluate(work, architecture)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 from sqlalchemy.exc import SQLAlchemyError
 
 from convoy import environment
@@ -108,6 +109,16 @@ def once(
         for extra in found[1:]:
             drop(extra)
     return found[0]
+
+
+def pages(ask: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
+    """Yield all that a search finds, page by page: a search alone stops at its first page."""
+    token = None
+    while True:
+        page = ask(token)
+        yield from page
+        if not (token := page.token):
+            return
 
 
 def pauses() -> Iterator[float]:

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
+from convoy.client import pages
 from convoy.errors import CLOSE, UsageError
 from convoy.tracking import FLOW_RUN, TRAININGS, run_name
 
@@ -78,10 +79,11 @@ def _nearest(client: MlflowClient, places: list[str], named: str) -> str:
 def children(client: MlflowClient, run: Run) -> list[Run]:
     """Return the runs below one, the oldest first."""
     parent = f"tags.mlflow.parentRunId = '{run.info.run_id}'"
-    found = client.search_runs(
-        [run.info.experiment_id], parent, order_by=["attributes.start_time ASC"]
+    order = ["attributes.start_time ASC"]
+    there = [run.info.experiment_id]
+    return list(
+        pages(lambda token: client.search_runs(there, parent, order_by=order, page_token=token))
     )
-    return list(found)
 
 
 def fetch(client: MlflowClient, run: Run, artifact: str, folder: Path) -> Path | None:

@@ -139,15 +139,25 @@ def heard(line: str) -> bool:
     """Report what another program wrote in a line. Return whether it was such a line."""
     if not line.startswith(_MARK):
         return False
-    kind, level, values = json.loads(line.removeprefix(_MARK))
-    report(_KINDS[kind](**values), level)
+    report(*parsed(line.removeprefix(_MARK)))
     return True
+
+
+def written(record: logging.LogRecord) -> str:
+    """Return what a record reports as JSON, for a process elsewhere."""
+    event: Event = vars(record)["event"]
+    return json.dumps([type(event).__name__, record.levelno, asdict(event)])
+
+
+def parsed(text: str) -> tuple[Event, int]:
+    """Return the event and the level that another process has `written`."""
+    kind, level, values = json.loads(text)
+    return _KINDS[kind](**values), level
 
 
 class _Written(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        event: Event = vars(record)["event"]
-        told = json.dumps([type(event).__name__, record.levelno, asdict(event)])
+        told = written(record)
         # On a line of its own, whatever was written before.
         sys.stdout.write(f"\n{_MARK}{told}\n")
         sys.stdout.flush()

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from convoy import digests, environment
 from convoy.claims import is_fence
-from convoy.client import patiently
+from convoy.client import pages, patiently
 from convoy.errors import NotReproducible, UsageError, nearest
 from convoy.files import read_json
 
@@ -56,13 +56,8 @@ class Registered:
 
 def names(client: MlflowClient) -> list[str]:
     """Return the names of all registered models, those aside that are fences of ours."""
-    found: list[str] = []
-    token = None
-    while True:
-        page = client.search_registered_models(page_token=token)
-        found += [model.name for model in page if not is_fence(model.name)]
-        if not (token := page.token):
-            return found
+    found = pages(lambda token: client.search_registered_models(page_token=token))
+    return [model.name for model in found if not is_fence(model.name)]
 
 
 def versions(client: MlflowClient, name: str) -> list[Registered]:
@@ -85,21 +80,22 @@ def versions(client: MlflowClient, name: str) -> list[Registered]:
 
 def all_of(client: MlflowClient, name: str) -> list[ModelVersion]:
     """Return a model's versions as MLflow has them, all its pages."""
-    found: list[ModelVersion] = []
-    token = None
-    while True:
-        page = client.search_model_versions(f"name='{name}'", page_token=token)
-        found += page
-        if not (token := page.token):
-            return found
+    asked = f"name='{name}'"
+    return pages(lambda token: client.search_model_versions(asked, page_token=token))
 
 
 def version(client: MlflowClient, name: str, wanted: str) -> Registered:
     """Return one version by its number or alias. Raises `UsageError` where there is none."""
+    try:
+        if wanted.isdecimal():
+            found = client.get_model_version(name, wanted)
+        else:
+            found = client.get_model_version_by_alias(name, wanted)
+    except MlflowException:  # which of them is unknown, all that there are will tell
+        pass
+    else:
+        return _registered(found, {str(found.version): list(found.aliases)})
     known = versions(client, name)
-    for registered in known:
-        if wanted == registered.version or wanted in registered.aliases:
-            return registered
     there = [r.version for r in known] + [alias for r in known for alias in r.aliases]
     raise UsageError(f"{name} has no version or alias {wanted!r}: {nearest(wanted, there)}")
 

@@ -34,7 +34,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_NAME,
 )
 
-from convoy.client import once
+from convoy.client import once, pages
 from convoy.errors import ConvoyError
 from convoy.owners import is_alive, this_owner
 from convoy.surroundings import surroundings
@@ -81,12 +81,18 @@ class Stamps:
 def settle(client: MlflowClient, experiment_id: str) -> list[str]:
     """End the runs whose owner is gone, here, as KILLED; return their ids."""
     dead = []
-    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+    for run in running(client, experiment_id):
         owner = run.data.tags.get(OWNER, "")
         if owner and not is_alive(owner):
             client.set_terminated(run.info.run_id, "KILLED")
             dead.append(run.info.run_id)
     return dead
+
+
+def running(client: MlflowClient, experiment_id: str, more: str = "") -> list[Run]:
+    """Return all that run, before any is ended: pages are counted by what is left."""
+    asked, there = f"{more}attributes.status = 'RUNNING'", [experiment_id]
+    return list(pages(lambda token: client.search_runs(there, asked, page_token=token)))
 
 
 def flow_runs(client: MlflowClient, run_ids: Iterable[str]) -> set[str]:

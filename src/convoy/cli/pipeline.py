@@ -87,11 +87,12 @@ def _run(plan: "Plan", flow: str) -> Any:
     """Run one of the flows of `flows.pipeline`; return what it returns."""
     from rich.console import Console
 
-    from convoy import versions
+    from convoy import engine, versions
     from convoy.cli.stopping import stoppable
     from convoy.display import progress
 
     # refused here, before anything is started
+    engine.chosen()
     plan.check_recipes()
     versions.check(plan.project, plan.dataset)
     # The display shows what happens and `main` the error that ends a run; Prefect's pages keep all.

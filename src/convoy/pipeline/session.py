@@ -26,6 +26,7 @@ class Training:
     folder: Path
     run_id: str
     kept: bool
+    """Whether it was there before this run."""
     result: TrainingResult
     logged_evaluation: str = ""
     """The key of the evaluation that its run holds."""
@@ -46,6 +47,8 @@ class Session:
         self.fit_seconds = 0.0
         self.trainings: dict[str, Training] = {}
         self.open_runs: list[str] = []
+        self.delivered: set[str] = set()
+        """The architectures that this run has had trained elsewhere."""
         self.dead_flow_runs: set[str] = set()
         """Prefect's runs whose process is gone, for the flow to end."""
         self._resources = ExitStack()
@@ -138,9 +141,10 @@ class Session:
         return write_page(self.version.files, folder)
 
     def close(self, run_id: str) -> None:
-        """End one of the runs that this one opened in MLflow."""
-        tracking.close(self.client, run_id)
-        self.open_runs.remove(run_id)
+        """End one of the runs that this one opened in MLflow; others have ended."""
+        if run_id in self.open_runs:
+            tracking.close(self.client, run_id)
+            self.open_runs.remove(run_id)
 
 
 def refusal(dataset: str, flags: Sequence[str]) -> str:

@@ -39,9 +39,11 @@ def train(work: Session, architecture: str, slot: Slot = unshared) -> str:
     if found is not None and result is not None and tracking.is_finished(found):
         run_id = str(found.info.run_id)
         logged = found.data.tags.get(EVALUATION, "")
-        kept = Training(architecture, key, folder, run_id, True, result, logged)
-        work.trainings[architecture] = kept
-        report(Step(step, "kept"))
+        kept = architecture not in work.delivered
+        there = Training(architecture, key, folder, run_id, kept, result, logged)
+        work.trainings[architecture] = there
+        if kept:
+            report(Step(step, "kept"))
         return run_id
     report(Step(step, "running"))
     with slot(step):

@@ -8,6 +8,7 @@ standard input closes, because its owner is done or was killed, whatever still r
 Started by `Launcher`, as `python -m convoy.programs.preloaded MODULE ...`.
 """
 
+import fcntl
 import json
 import multiprocessing
 import os
@@ -62,6 +63,9 @@ def _child(request: dict[str, Any], events: TextIO, parent: int) -> None:
     with open(request["log"], "ab", buffering=0) as log:  # noqa: PTH123 (its descriptor is kept)
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+        # Held by this program and all that it starts: what a killed owner left in the same folder
+        # may take some seconds to end.
+        fcntl.flock(log, fcntl.LOCK_EX)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.exit(run(request["module"], request["spec"], lambda event: print_event(event, events)))
 

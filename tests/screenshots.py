@@ -2,7 +2,8 @@
 
     python -m tests.screenshots PROJECT [FOLDER]
 
-MLflow's three pages in which runs are compared, and the report, as Chromium shows them. The dataset's page is not among them: it does not change with what was trained.
+MLflow's three pages in which runs are compared, and the report, as Chromium shows them. The
+dataset's page is not among them: it does not change with what was trained.
 """
 
 import io

@@ -2,8 +2,8 @@
 
     python -m tests.screenshots PROJECT [FOLDER]
 
-MLflow's three pages in which runs are compared, a run's page, and the report, as Chromium shows
-them. The dataset's page is not among them: it does not change with what was trained.
+MLflow's three pages in which runs are compared, and the report, as Chromium shows them. The
+dataset's page is not among them: it does not change with what was trained.
 """
 
 import io
@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from convoy import tracking, views
-from convoy.addresses import CLASSIC, compare_address, runs_address
+from convoy.addresses import compare_address, runs_address
 from convoy.report import REPORT
 from tests.browser import browser
 from tests.servers import mlflow_server
@@ -42,7 +42,6 @@ def main(project: Path, folder: Path) -> None:
             "runs": runs_address(base, number, views.ID),
             "charts": runs_address(base, number, views.ID, charts=True),
             "compare": compare_address(base, number, trainings),
-            "run": f"{base}/#/experiments/{number}/runs/{trainings[-1]}?{CLASSIC}",
         }
         with browser() as tab:
             for name, address in pages.items():
@@ -54,10 +53,9 @@ def main(project: Path, folder: Path) -> None:
                 keep(tab.page.screenshot(), folder / f"{name}.png")
     with tempfile.TemporaryDirectory() as scratch:
         page = Path(client.download_artifacts(run.info.run_id, REPORT, scratch))
-        for name, dark in (("report", False), ("report-dark", True)):
-            with browser(dark) as tab:
-                tab.open(page, 1200, 1500)
-                keep(tab.page.screenshot(), folder / f"{name}.png")
+        with browser() as tab:
+            tab.open(page, 1200, 1500)
+            keep(tab.page.screenshot(), folder / "report.png")
 
 
 def keep(picture: bytes, file: Path) -> None:

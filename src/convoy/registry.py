@@ -81,7 +81,7 @@ def versions(client: MlflowClient, name: str) -> list[Registered]:
 def all_of(client: MlflowClient, name: str) -> list[ModelVersion]:
     """Return a model's versions as MLflow has them, all its pages."""
     asked = f"name='{name}'"
-    return pages(lambda token: client.search_model_versions(asked, page_token=token))
+    return [*pages(lambda token: client.search_model_versions(asked, page_token=token))]
 
 
 def version(client: MlflowClient, name: str, wanted: str) -> Registered:

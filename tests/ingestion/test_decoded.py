@@ -4,12 +4,14 @@ import hashlib
 import io
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from blake3 import blake3
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -161,6 +163,13 @@ def test_one_pixel_or_another_shape_is_another_image() -> None:
     other[3, 3] = 1
     hashes = {content_hash(i) for i in (image, other, image.reshape(2, 8, 1), image[:2])}
     assert len(hashes) == 4
+
+
+@pytest.mark.parametrize(("height", "known"), [(256, hashlib.sha256), (257, blake3)])
+def test_large_images_have_the_faster_hash(height: int, known: Callable[[bytes], Any]) -> None:
+    image: NDArray[np.uint8] = np.full((height, 256, 3), 7, np.uint8)
+    shape = f"{height}x256x3:".encode()
+    assert content_hash(image) == known(shape + image.tobytes()).digest()
 
 
 def test_no_images_are_none() -> None:

@@ -1,15 +1,15 @@
 """Images as they come out of a source: decoded, hashed and resized, on all cores, in order."""
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
-from blake3 import blake3
 from numpy.typing import NDArray
 
 from convoy.decoding import Unreadable, converted, decode, format_of
@@ -23,6 +23,8 @@ BATCH = 64
 """Images that a thread takes at once: enough to share what each call costs."""
 SMALL = 256 * 256
 """Pixels up to which images wait to be resized together; larger ones would fill the memory."""
+HASHED_SLOWLY = 256 * 256
+"""Pixels up to which `content_hash` is SHA-256: with another number images would be others."""
 
 
 class Decoded(NamedTuple):
@@ -30,7 +32,7 @@ class Decoded(NamedTuple):
 
     source: LabelledImage
     content: bytes
-    """BLAKE3 of the decoded pixels and their shape (32 bytes)."""
+    """The hash of the decoded pixels and their shape (32 bytes): `content_hash`."""
     format: str
     width: int
     height: int
@@ -47,13 +49,22 @@ class Known(NamedTuple):
 
 
 def content_hash(image: NDArray[np.uint8]) -> bytes:
-    """Return the BLAKE3 of an image's (H, W, C) pixels and shape, 32 bytes.
+    """Return a hash of an image's (H, W, C) pixels and shape, 32 bytes.
 
-    Of a photograph's pixels, SHA-256 would take nearly half as long as decoding them.
+    That is SHA-256, which every Python has, but of large images BLAKE3: of a photograph's pixels
+    SHA-256 would take nearly half as long as decoding them.
     """
-    found = blake3("x".join(map(str, image.shape)).encode() + b":")
+    shape = "x".join(map(str, image.shape)).encode() + b":"
+    height, width, _ = image.shape
+    found = hashlib.sha256(shape) if height * width <= HASHED_SLOWLY else _blake3(shape)
     found.update(np.ascontiguousarray(image).data)
     return found.digest()
+
+
+def _blake3(data: bytes) -> Any:
+    from blake3 import blake3  # a bare training machine lacks it, and ingests no large photographs
+
+    return blake3(data)
 
 
 def decoded(

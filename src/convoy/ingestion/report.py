@@ -37,7 +37,7 @@ def report(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> dict[str, Any]:
-    """Return the report. `rows` are those that were checked; contents are BLAKE3 in hex.
+    """Return the report. `rows` are those that were checked; contents are hashes in hex.
 
     `version` is the digest of what was made of them, empty for a dataset that was refused. `mean`
     and `std` are those of the training images, in gray levels (0 to 255), a value a channel.

@@ -1,4 +1,4 @@
-"""What Convoy's calls cost when there are 10, 1,000 and 100,000 runs, on the real servers.
+"""What Convoy's calls cost when there are 10, 1,000 and 100,000 runs, on a real MLflow server.
 
     python -m benchmarks.growing [RESULT.json] [--sizes 10,1000,100000] [--backends embedded]
 

@@ -49,7 +49,7 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     device = accelerator or torch.device("cpu")
     graph = load_graph(record, folder / "model.safetensors").to(device)
-    # The same numbers; on a processor, networks of many small convolutions are then twice as fast.
+    # The same numbers; on a processor, networks of many small convolutions are then faster.
     graph.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     predictions = Predictions.load(folder / FILE)
     title = f"{record.architecture} on {spec['dataset']}"

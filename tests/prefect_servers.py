@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from convoy.environment import LEASES
 from convoy.prefect_api import PrefectApi
@@ -42,7 +43,9 @@ def serving(folder: Path) -> Iterator[PrefectApi]:
             for name, value in {"PREFECT_API_URL": address, "NO_PROXY": "127.0.0.1"}.items():
                 patch.setenv(name, value)
             wait_for(address, server)
-            yield PrefectApi(address)
+            # Prefect reads the environment once, and another test may have imported it.
+            with temporary_settings({PREFECT_API_URL: address}):
+                yield PrefectApi(address)
     finally:
         server.terminate()
         server.wait()

@@ -77,7 +77,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "CHECK", 0.2)
 
 
-def test_all_is_ready_when_each_answers_and_nothing_is_left_at_the_end(tmp_path: Path) -> None:
+def test_all_is_ready_when_each_answers_and_nothing_is_left_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "GRACE", 2.0)  # the child is asked to end by nobody
     kept = Kept(tmp_path, service(tmp_path, PARENT))
     assert kept.ready.wait(60)
     processes = [kept.process, *kept.process.children(recursive=True)]

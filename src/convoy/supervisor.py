@@ -108,6 +108,7 @@ class Supervisor:
             for left in family:  # by what they are, not by number: one may have been given away
                 with suppress(psutil.NoSuchProcess):
                     left.kill()
+            psutil.wait_procs(family, timeout=GRACE)  # killed, and gone a moment later
             if one.process:
                 one.process.wait()
 

@@ -49,7 +49,7 @@ def main(result: Path | None) -> int:
     rows = []
     with tempfile.TemporaryDirectory(prefix="convoy-bench-") as scratch, ExitStack() as opened:
         for name in ("embedded", "server on PostgreSQL"):
-            more = {} if name == "embedded" else _server(opened, Path(scratch) / "server")
+            more = {} if name == "embedded" else _server(opened, Path(scratch) / "mlflow")
             rows += _measured(name, Path(scratch) / name.split()[0], more)
     for row in rows:
         row.show()

@@ -122,7 +122,7 @@ def _runner(project: Project, engine: Engine) -> DaskTaskRunner:
         # Whoever may send a task may run anything: none but this process's own get in.
         "protocol": "tls://",
         "security": Security.temporary(),
-        "dashboard_address": None,
+        "dashboard_address": "127.0.0.1:0",
         "memory_limit": None,
         "local_directory": str(project.scratch / "dask"),
         "silence_logs": logging.CRITICAL,

@@ -24,6 +24,17 @@ def repository() -> Path:
     return REPOSITORY
 
 
+@pytest.fixture(autouse=True)
+def _no_store_of_another_test() -> Iterator[None]:
+    """MLflow keeps the address that it was told last for all of a process."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    yield
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
+
+
 Once = Callable[[str, Callable[[Path], None]], Path]
 
 

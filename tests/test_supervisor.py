@@ -75,12 +75,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of a test's length."""
     monkeypatch.setattr(supervisor, "PAUSES", (0.1, 0.1))
     monkeypatch.setattr(supervisor, "CHECK", 0.2)
+    monkeypatch.setattr(supervisor, "GRACE", 5.0)
 
 
-def test_all_is_ready_when_each_answers_and_nothing_is_left_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervisor, "GRACE", 2.0)  # the child is asked to end by nobody
+def test_all_is_ready_when_each_answers_and_nothing_is_left_at_the_end(tmp_path: Path) -> None:
     kept = Kept(tmp_path, service(tmp_path, PARENT))
     assert kept.ready.wait(60)
     processes = [kept.process, *kept.process.children(recursive=True)]

@@ -31,7 +31,7 @@ def entries(root: Path) -> list[dict[str, Any]]:
     return [json.loads(v) for k, v in sorted(tags.items()) if k.startswith("convoy.journal.")]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_without_a_server_the_run_ends_with_its_version_waiting(new_project: NewProject) -> None:
     root = new_project("waiting")
     done = convoy(root, "run", "--json", *ASKING)

@@ -16,7 +16,7 @@ from tests.flows.conftest import NewProject
 from tests.flows.test_crashes import client_of, digits_experiment
 from tests.terminal import Done, convoy
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 
 @dataclass(frozen=True)

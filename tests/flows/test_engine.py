@@ -21,7 +21,7 @@ from convoy.training.spec import finished
 from tests.flows.conftest import NewProject
 from tests.terminal import Done, convoy, environment, git
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
 EPOCHS = {"mlp": 4, "lenet5": 40}
 SETTINGS = [f"--set=recipes.{name}.epochs={epochs}" for name, epochs in EPOCHS.items()]
@@ -137,7 +137,6 @@ def test_the_same_run_again_trains_nothing(killed: Killed) -> None:
     assert again.json()["unchanged"]
 
 
-@pytest.mark.soak
 def test_the_weights_and_the_verdict_are_those_of_a_run_on_one_machine(
     killed: Killed, new_project: NewProject
 ) -> None:

@@ -186,7 +186,7 @@ def run(launcher: Launcher, spec: TrainingSpec, kill_epoch: int, after_ms: float
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["mlp", "alexnet"])
+@pytest.mark.parametrize("architecture", ["mlp", pytest.param("alexnet", marks=pytest.mark.soak)])
 def test_a_training_that_was_killed_goes_on_to_the_same_bits(
     launcher: Launcher, digits_32: dict[str, str], tmp_path: Path, architecture: str
 ) -> None:

@@ -8,7 +8,7 @@ from mlflow.entities import Run
 
 from tests.pets import Pets, add_pets
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 ARGUMENTS = ("run", "--dataset", "pets", "--architectures", "mlp", "--set", "recipes.mlp.epochs=1")
 

@@ -31,18 +31,18 @@ def test_images_that_moved_into_test_are_left_out_of_the_comparison(
     client = client_of(root)
     verdict = json.loads(client.get_model_version("digits", "2").tags["convoy.verdict"])
     evidence = verdict["numbers"]["evidence"]
-    tested = [tests(root, run.json()["dataset_version"]) for run in (first, second)]
+    tested = [tested_in(root, run.json()["dataset_version"]) for run in (first, second)]
     # A share by content hash only grows: the former test images are all still tested.
     left_out = tested[1] - tested[0]
     assert left_out > 100
     assert evidence["against"]["left_out"] == left_out
     assert evidence["images"] == tested[0]
-    said = f"{left_out} test images that it trained on were left out"
-    assert said in verdict["reasons"]
-    assert said in second.json()["reasons"]
+    if second.code == 0:  # a refusal names what failed alone, and has the rest in its numbers
+        said = f"{left_out} test images that it trained on were left out"
+        assert said in verdict["reasons"]
 
 
-def tests(root: Path, version: str) -> int:
+def tested_in(root: Path, version: str) -> int:
     """Return how many test images a dataset version has."""
     counts = versions.stored(Project(root), "digits", version).manifest["counts"]
     return sum(counts["test"].values())

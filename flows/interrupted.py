@@ -6,6 +6,7 @@ trained. One that crashes each time is left crashed.
 """
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -133,7 +134,5 @@ def _of(deployments: Collection[UUID]) -> DeploymentFilter:
     return DeploymentFilter.model_validate({"id": {"any_": list(deployments)}})
 
 
-def _now() -> Any:
-    from datetime import UTC, datetime
-
+def _now() -> datetime:
     return datetime.now(UTC)

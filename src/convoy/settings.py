@@ -199,11 +199,15 @@ def _override(values: dict[str, Any], override: str, architectures: Collection[s
             raise UsageError(f"--set {key}: {'.'.join(path[: depth + 1])!r} is {own!r}.")
         # A copy, so that the values of `default`, or of a shared anchor, stay their own.
         section[part] = section = dict(own)
+    section[path[-1]] = _number(value_of(key, text))
+
+
+def value_of(key: str, text: str) -> Any:
+    """Return the value of `--set key=text`. Raises `UsageError` for what is not YAML."""
     try:
-        value = yaml.load(text, Loader=yaml.CSafeLoader)
+        return yaml.load(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError):
         raise UsageError(f"--set {key}: {text!r} is not a YAML value.") from None
-    section[path[-1]] = _number(value)
 
 
 def _check_key(key: str, section: list[str], part: str, architectures: Collection[str]) -> None:

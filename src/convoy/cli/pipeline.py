@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 Dataset = Annotated[str | None, typer.Option(help="An entry of params.yaml.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for this run alone.")]
+Architectures = Annotated[str | None, typer.Option(help="Names with commas between, or all.")]
+Strict = Annotated[
+    bool, typer.Option(help="Refuse a dataset version that is not committed and pushed.")
+]
 Deterministic = Annotated[
     bool, typer.Option(help="Train with operations that give the same bits each time.")
 ]
@@ -21,13 +25,9 @@ Deterministic = Annotated[
 
 def run(
     dataset: Dataset = None,
-    architectures: Annotated[
-        str | None, typer.Option(help="Names with commas between, or all.")
-    ] = None,
+    architectures: Architectures = None,
     settings: Settings = None,
-    strict: Annotated[
-        bool, typer.Option(help="Refuse a dataset version that is not committed and pushed.")
-    ] = False,
+    strict: Strict = False,
     deterministic: Deterministic = False,
     as_json: Json = False,
 ) -> None:
@@ -37,7 +37,7 @@ def run(
     from convoy.plan import make_plan
 
     here = project()
-    chosen = [name.strip() for name in architectures.split(",")] if architectures else []
+    chosen = split_names(architectures)
     plan = make_plan(here, dataset, chosen, _changed(settings, deterministic), strict)
     kept = outcome.unchanged(plan)
     result = kept or outcome.Outcome.model_validate(_run(plan, "pipeline"))
@@ -77,6 +77,11 @@ def train(
         from convoy.tables import show_trained
 
         show_trained(Console(), result)
+
+
+def split_names(told: str | None) -> list[str]:
+    """Return the names between the commas."""
+    return [name.strip() for name in told.split(",")] if told else []
 
 
 def _changed(settings: list[str] | None, deterministic: bool) -> list[str]:

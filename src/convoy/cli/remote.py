@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from convoy.cli.pipeline import Dataset, Settings
+from convoy.cli.pipeline import Architectures, Dataset, Settings, Strict, split_names
 from convoy.cli.terminal import Json, print_json, project
 from convoy.errors import ConvoyError, GateRefused, Stopped
 
@@ -39,13 +39,9 @@ def worker(
 def submit(
     pool: Pool,
     dataset: Dataset = None,
-    architectures: Annotated[
-        str | None, typer.Option(help="Names with commas between, or all.")
-    ] = None,
+    architectures: Architectures = None,
     settings: Settings = None,
-    strict: Annotated[
-        bool, typer.Option(help="Refuse a dataset version that is not committed and pushed.")
-    ] = False,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Run the whole pipeline on one of a pool's machines, as its checkout has it, and wait."""
@@ -53,7 +49,7 @@ def submit(
     from convoy.team import servers
 
     here = project()
-    chosen = [name.strip() for name in architectures.split(",")] if architectures else []
+    chosen = split_names(architectures)
     make_plan(here, dataset, chosen, settings or [], strict)  # what is misspelt is said here
     servers.require()
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")

@@ -1,5 +1,6 @@
 """`convoy schedule | trigger`: when the deployments run, and running one now."""
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,8 +94,6 @@ def trigger(
 
 
 def _server() -> "PrefectApi | None":
-    import os
-
     from convoy.prefect_api import PrefectApi
 
     if "PREFECT_API_URL" not in os.environ:
@@ -161,12 +160,9 @@ def _runs(server: "PrefectApi", full_name: str) -> dict[str, Any]:
 
 
 def _parameter(told: str) -> tuple[str, Any]:
-    import yaml
+    from convoy.settings import value_of
 
     key, equals, text = told.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"--set {told!r} is not PARAMETER=VALUE, as in --set dataset=digits.")
-    try:
-        return key.strip(), yaml.load(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError):
-        raise UsageError(f"--set {key}: {text!r} is not a YAML value.") from None
+    return key.strip(), value_of(key, text)

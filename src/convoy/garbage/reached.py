@@ -9,10 +9,11 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from convoy import approval, architectures, promotion, registry, tracking
-from convoy.client import Client
+from convoy.client import Client, pages
 from convoy.errors import NotReproducible
 from convoy.garbage import recorded
 from convoy.journal import journal
+from convoy.pipeline.trial import SWEEP
 from convoy.plan import Plan
 from convoy.project import Project
 from convoy.registry import Registered
@@ -22,9 +23,6 @@ from convoy.training.spec import training_key
 from convoy.versions import journal as dataset_journal
 from convoy.versions import recorded_hash, stored
 from convoy.versions.program import hash_in
-
-SWEEP = "convoy.sweep"
-"""The tag of a sweep's trials with the key of their study."""
 
 
 @dataclass(frozen=True)
@@ -164,21 +162,14 @@ def all_runs(client: MlflowClient, settings: Settings) -> list[Run]:
 
     Of a server, which others may use as well, those of the datasets of params.yaml.
     """
-    experiments: list[str] = []
-    token = None
-    while True:
-        page = client.search_experiments(ViewType.ALL, page_token=token)
-        own = (e for e in page if is_embedded(client) or e.name in settings.datasets)
-        experiments += [str(experiment.experiment_id) for experiment in own]
-        if not (token := page.token):
-            break
-    found: list[Run] = []
-    while experiments:
-        runs = client.search_runs(experiments, run_view_type=ViewType.ALL, page_token=token)
-        found += runs
-        if not (token := runs.token):
-            break
-    return found
+    every = pages(lambda token: client.search_experiments(ViewType.ALL, page_token=token))
+    own = (one for one in every if is_embedded(client) or one.name in settings.datasets)
+    experiments = [str(one.experiment_id) for one in own]
+    if not experiments:
+        return []
+    kinds = ViewType.ALL
+    asked = pages(lambda token: client.search_runs(experiments, "", kinds, page_token=token))
+    return list(asked)
 
 
 def is_embedded(client: MlflowClient) -> bool:

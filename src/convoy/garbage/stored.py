@@ -17,7 +17,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from convoy import registry, tracking
 from convoy.claims import claimed
-from convoy.client import Client, patiently
+from convoy.client import Client, pages, patiently
 from convoy.garbage.item import DAY, Item, files_below, is_young, newest, path_of
 from convoy.garbage.reached import Reached, all_runs, is_embedded
 from convoy.project import Project
@@ -44,9 +44,8 @@ def garbage(
 
 def _versions(client: MlflowClient, settings: Settings, keep: Reached) -> Iterator[Item]:
     """Yield versions whose files go: of the datasets' models, those that Convoy registered."""
-    for name in sorted({dataset.model for dataset in settings.datasets.values()}):
-        if name not in registry.names(client):
-            continue
+    fed = {dataset.model for dataset in settings.datasets.values()}
+    for name in sorted(fed & set(registry.names(client))):
         for version in registry.versions(client, name):
             young = is_young(version.created / 1000, settings.gc.days)
             kept = (name, version.version) in keep.versions
@@ -209,9 +208,5 @@ def _long_deleted(client: MlflowClient, days: float) -> set[str]:
 def _logged_models(client: MlflowClient, settings: Settings) -> Iterator[LoggedModel]:
     named = (client.get_experiment_by_name(dataset) for dataset in settings.datasets)
     experiments = [str(found.experiment_id) for found in named if found]
-    token = None
-    while experiments:
-        page = client.search_logged_models(experiments, page_token=token)
-        yield from page
-        if not (token := page.token):
-            break
+    if experiments:
+        yield from pages(lambda token: client.search_logged_models(experiments, page_token=token))

@@ -109,6 +109,10 @@ def test_the_former_version_can_be_restored_after_a_kill(growing: Photos) -> Non
         time.sleep(0.001)
     os.killpg(child.pid, signal.SIGKILL)
     child.communicate()
+    # As the kill finds it when it comes while the former version is deleted, and leaves it.
+    left = growing.project.root / "data/prepared/.photos.former/shards"
+    left.mkdir(parents=True, exist_ok=True)
+    (left / "some.csv").write_text("what is not deleted yet")
     restore(growing.project, "photos", growing.second)
     assert growing.data() == before
 
@@ -196,7 +200,7 @@ cp data/prepared/photos/manifest.json ../../
     subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0,
     reason="a small disk is mounted in a namespace of its own, which this user may not make",
 )
-@pytest.mark.parametrize("free", [40, 400, 1700])
+@pytest.mark.parametrize("free", [40, 400, 1900])  # DVC itself never ends with the last
 def test_a_full_disk_leaves_the_former_version_and_space_lets_it_finish(
     growing: Photos, third: str, tmp_path: Path, free: int
 ) -> None:

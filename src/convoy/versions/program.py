@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from convoy import digests, progress
@@ -25,6 +27,9 @@ PATIENCE = 30.0
 """Seconds that another DVC in the same checkout is waited for."""
 ROOM = 2**20
 """Bytes without which DVC fails in many ways, few of which say why."""
+GASP = 10
+"""Seconds that DVC itself may work on without them: diskcache, which it keeps its state in, tries
+to begin a transaction for ever."""
 
 
 def dvc(project: Project, *arguments: str) -> str:
@@ -36,7 +41,7 @@ def dvc(project: Project, *arguments: str) -> str:
     while True:
         code, out, err = _run(
             [sys.executable, "-m", "dvc", *arguments],
-            project.root,
+            project,
             {**os.environ, "PATH": path, progress.VARIABLE: "lines"},
         )
         if code == 0:
@@ -51,12 +56,12 @@ def dvc(project: Project, *arguments: str) -> str:
         time.sleep(0.5)
 
 
-def _run(command: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str, str]:
+def _run(command: list[str], project: Project, environ: dict[str, str]) -> tuple[int, str, str]:
     """Return exit code, output and errors; what a stage reports is reported here."""
     pipe = subprocess.PIPE
     process = subprocess.Popen(
         command,
-        cwd=folder,
+        cwd=project.root,
         env=environ,
         stdout=pipe,
         stderr=pipe,
@@ -64,14 +69,37 @@ def _run(command: list[str], folder: Path, environ: dict[str, str]) -> tuple[int
         errors="replace",
     )
     assert process.stdout and process.stderr
-    with process, ThreadPoolExecutor(1) as pool:
+    with process, ThreadPoolExecutor(2) as pool:
         try:
             errors = pool.submit(process.stderr.read)
+            pool.submit(_end_on_full_disk, process, project)
             said = [line for line in process.stdout if not progress.heard(line)]
             return process.wait(), "".join(said), errors.result()
         except BaseException:
             process.kill()
             raise
+
+
+def _end_on_full_disk(process: "subprocess.Popen[str]", project: Project) -> None:
+    """End a DVC that works on for `GASP` seconds on a full disk, with no stage of ours running."""
+    waited = 0
+    while waited < GASP:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+            return
+        waited = waited + 1 if _is_full(project) and not _children(process) else 0
+    process.kill()
+
+
+def _children(process: "subprocess.Popen[str]") -> bool:
+    try:
+        return bool(psutil.Process(process.pid).children())
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _is_full(project: Project) -> bool:
+    return shutil.disk_usage(project.state).free < ROOM
 
 
 def _failure(project: Project, arguments: tuple[str, ...], stderr: str) -> ConvoyError:
@@ -83,14 +111,14 @@ def _failure(project: Project, arguments: tuple[str, ...], stderr: str) -> Convo
     for line in lines:
         if line.startswith("convoy: "):
             return kinds.get(code, ConvoyError)(line.removeprefix("convoy: "))
+    if _is_full(project):
+        return ConvoyError(f"the disk of {project.state} is full: make room and run again.")
     own: list[str] = []
     told: list[str] = []
     for line in lines:
         (told if line.startswith("ERROR") else own).append(line.removeprefix("ERROR: "))
     if "Traceback" in stderr or not told:
         told += own[-1:]
-    if shutil.disk_usage(project.state).free < ROOM:
-        told.append(f"the disk of {project.state} is full: make room and run again")
     return ConvoyError(f"`dvc {' '.join(arguments)}` failed: {'; '.join(told)}")
 
 

@@ -55,6 +55,9 @@ def _check_out(project: Project, dataset: str, entry: journal.Entry) -> None:
                 f"remote: push it from where it was made (`convoy data push {dataset}`)."
             )
     dvc(project, "checkout", "--force", *(s for s in stages_of(dataset) if s in entry.stages))
+    prepared = project.prepared(dataset)
+    for left in prepared.parent.glob(f".{prepared.name}.*"):  # by an ingest that was killed
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def bring(project: Project, place: Project, dataset: str, wanted: str) -> Version:

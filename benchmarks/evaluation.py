@@ -3,9 +3,10 @@
     python -m benchmarks.evaluation [RESULT.json]
 
 Convoy's side is the evaluation program as it is: predictions of test and val, every metric with
-1,000 bootstrap replicates, calibration, cost, figures, files. The peer computes the same metrics
+1,000 bootstrap replicates, calibration, cost, figures, files; and behind it inspection without
+robustness: mistakes, label errors, explanation, their figures. The peer computes the same metrics
 from the same network with scikit-learn and torchmetrics and resamples them in a loop, the way that
-tutorials do; it reads the split as a whole, and neither calibrates, times nor draws. Of its
+tutorials do; it reads the split as a whole, and neither calibrates, times, inspects nor draws. Of its
 replicates some are measured and the rest is reckoned, as all of them are as long. Each side is a
 process of its own, timed behind its imports. The network is fresh from its initialisation: that
 changes no work.
@@ -75,6 +76,8 @@ def _times(spec: Path) -> Iterator[Row]:
     ours, peer = _run("ours", spec), _run("peer", spec)
     told = {"accuracy": ours["accuracy"], "peak_mib": ours["peak_mib"], "cpu_s": ours["cpu"]}
     yield Row("evaluation program, s", ours["seconds"], 60, detail=told)
+    both = ours["seconds"] + ours["inspection"]
+    yield Row("with inspection, but for robustness, s", both, 60)
     whole = peer["once"] + REPLICATES * peer["replicate"]
     yield Row("plain loop with the same intervals, s (reckoned)", whole, detail=peer)
     yield Row("evaluation program to the plain loop", ours["seconds"] / whole, 0.5)
@@ -135,8 +138,8 @@ def made_up(folder: Path, images: int) -> dict[str, str]:
 
 
 def ours(spec: dict[str, Any]) -> dict[str, Any]:
-    """Run the evaluation program here; return its seconds and the peak of memory of its own."""
-    from convoy.evaluation import program
+    """Run evaluation and inspection here; return their seconds and the peak of memory."""
+    from convoy.evaluation import inspection, program
 
     peak, done = [0.0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(peak, done))
@@ -144,10 +147,14 @@ def ours(spec: dict[str, Any]) -> dict[str, Any]:
     began, cpu = time.perf_counter(), time.process_time()
     found = program.main(spec, lambda event: None)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    began = time.perf_counter()
+    inspection.main({**spec, "dataset": "measured", "robustness": 0}, lambda event: None)
+    inspected = time.perf_counter() - began
     done.set()
     watcher.join()
     accuracy = found["evaluation"]["accuracy"]
-    return {"seconds": seconds, "cpu": cpu, "peak_mib": peak[0], "accuracy": accuracy}
+    times = {"seconds": seconds, "inspection": inspected, "cpu": cpu}
+    return {**times, "peak_mib": peak[0], "accuracy": accuracy}
 
 
 def _watch(peak: list[float], done: threading.Event) -> None:

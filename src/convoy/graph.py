@@ -4,6 +4,7 @@ Evaluation scores this graph and the registry holds it, so what is measured is w
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,5 +73,21 @@ def load_exported(folder: Path) -> nn.Module:
 
 def probabilities(graph: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
     """Return the graph's probabilities (N, classes) for uint8 images (N, H, W, C)."""
+    return of_batches(graph, torch.split(images, batch_size), len(images))
+
+
+def of_batches(graph: nn.Module, batches: Iterable[Tensor], count: int) -> Tensor:
+    """Return the graph's probabilities (count, classes) for batches of together `count` images.
+
+    They lie in one piece from the start: a small answer that is kept after each batch would keep
+    the memory of large layers around it from being used again.
+    """
+    found, done = torch.empty(0), 0
     with torch.inference_mode():
-        return torch.cat([graph(batch) for batch in torch.split(images, batch_size)])
+        for batch in batches:
+            answer = graph(batch)
+            if not done:
+                found = answer.new_empty(count, answer.shape[1])
+            found[done : done + len(batch)] = answer
+            done += len(batch)
+    return found

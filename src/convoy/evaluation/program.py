@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from convoy.errors import DataRefused
 from convoy.evaluation.calibration import Calibration, calibrate
 from convoy.evaluation.calibration_figure import coverage_figure, reliability_figure
@@ -21,7 +19,7 @@ from convoy.evaluation.metrics import Evaluation, evaluate
 from convoy.evaluation.predictions import FILE, Predictions, Scored
 from convoy.evaluation.reading import open_images
 from convoy.files import read_json, write_atomically, write_json
-from convoy.graph import ArchitectureRecord, Graph, load_graph
+from convoy.graph import ArchitectureRecord, Graph, load_graph, of_batches
 from convoy.programs.entry import Emit
 from convoy.splits import Split
 
@@ -106,8 +104,7 @@ def _scored(
     graph: Graph, files: Mapping[str, str], split: Split, classes: tuple[str, ...]
 ) -> Scored:
     images = open_images(files, split)
-    with torch.inference_mode():
-        found = torch.cat([graph(batch) for batch in images.batches()])
+    found = of_batches(graph, images.batches(), len(images))
     return Scored(found.numpy(), images.labels, images.contents, classes)
 
 

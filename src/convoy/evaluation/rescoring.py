@@ -18,7 +18,7 @@ from convoy.evaluation.metrics import evaluate
 from convoy.evaluation.predictions import Scored
 from convoy.evaluation.reading import SplitImages, open_images
 from convoy.files import read_json
-from convoy.graph import ArchitectureRecord, load_graph
+from convoy.graph import ArchitectureRecord, load_graph, of_batches
 from convoy.programs.entry import Emit
 
 
@@ -79,6 +79,5 @@ def _score(
 ) -> Scored:
     # In the dataset's order of classes, which may have been another when the network was trained.
     order = [theirs.index(name) for name in classes]
-    with torch.inference_mode():
-        found = torch.cat([graph(batch) for batch in images.batches()])[:, order]
+    found = of_batches(graph, images.batches(), len(images))[:, order]
     return Scored(found.numpy(), images.labels, images.contents, tuple(classes))

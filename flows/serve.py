@@ -4,7 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from uuid import UUID
 
@@ -22,25 +22,34 @@ from flows import interrupted
 
 LIMIT = 8
 """Flow runs that are begun at once; those of the pipeline then wait for their turn."""
+LOOK = 0.1
+"""Seconds between two looks for the first sign."""
 EVERY = 5.0
 """Seconds between two signs of life, and between two looks for runs that were interrupted."""
 
 
 def main() -> None:
     """Serve until this process is asked to end."""
-    wait_for(os.environ["PREFECT_API_URL"])
+    project = Project.find()
+    flows = [(one, _flow(one)) for one in read_deployments(project).deployments]
+    wait_for(os.environ["PREFECT_API_URL"])  # which starts while the flows are imported
     PrefectApi().require_version()
     try:
-        asyncio.run(_serve(Project.find()))
+        asyncio.run(_serve(project, flows))
     finally:
         # Python would wait for them at its exit; a training writes its checkpoint meanwhile.
         for flow_run in multiprocessing.active_children():
             flow_run.terminate()
 
 
-async def _serve(project: Project) -> None:
+def _flow(one: Deployment) -> Flow[..., object]:
+    flow: Flow[..., object] = getattr(import_module(one.module), one.flow)
+    return flow
+
+
+async def _serve(project: Project, flows: Sequence[tuple[Deployment, Flow[..., object]]]) -> None:
     runner = Runner(name="convoy", limit=LIMIT, pause_on_shutdown=False)
-    served = [await _add(runner, one) for one in read_deployments(project).deployments]
+    served = [await _add(runner, *one) for one in flows]
     # Before the first look for work, which takes what is due as it is.
     await anyio.to_thread.run_sync(interrupted.settle, project, served, True)
     await anyio.to_thread.run_sync(interrupted.collapse, served)
@@ -50,8 +59,7 @@ async def _serve(project: Project) -> None:
         tasks.cancel_scope.cancel()
 
 
-async def _add(runner: Runner, one: Deployment) -> UUID:
-    flow: Flow[..., object] = getattr(import_module(one.module), one.flow)
+async def _add(runner: Runner, one: Deployment, flow: Flow[..., object]) -> UUID:
     schedules = [
         Cron(found.cron, timezone=found.timezone, active=found.active) for found in one.schedules
     ]
@@ -67,6 +75,8 @@ async def _add(runner: Runner, one: Deployment) -> UUID:
 
 async def _care(runner: Runner, project: Project, served: Collection[UUID]) -> None:
     """Give a sign of life as long as the runner looks for work; go on with what was cut off."""
+    while runner.last_polled is None:
+        await anyio.sleep(LOOK)
     while True:
         polled = runner.last_polled
         if polled is not None and time.time() - polled.timestamp() < 60:

@@ -6,6 +6,7 @@ server` and `prefect server start` import everything once more for a second one.
 
 import os
 import socket
+import sqlite3
 import sys
 import time
 import urllib.request
@@ -92,6 +93,19 @@ def prefect_server(port: int) -> Service:
     }
     address = f"http://127.0.0.1:{port}/api/health"
     return Service("prefect", _uvicorn(*app, *place), environ, lambda: _answers(address))
+
+
+def has_database(project: Project) -> bool:
+    """Tell whether this project's own database of MLflow is there, and whole."""
+    if os.environ["MLFLOW_TRACKING_URI"] != f"sqlite:///{project.database}":
+        return False
+    try:
+        with closing(sqlite3.connect(f"{project.database.as_uri()}?mode=ro", uri=True)) as database:
+            # What MLflow writes once its tables are made.
+            found = database.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error:
+        return False
+    return found is not None
 
 
 def mlflow_server(project: Project, port: int) -> Service:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
 
-from convoy import services, store, views
+from convoy import services, views
 from convoy.addresses import mlflow_interface, prefect_interface, runs_address
 from convoy.deployments import read_deployments
 from convoy.environment import running
@@ -46,25 +46,37 @@ def start(plan: Plan) -> None:
             signal.signal(number, lambda *_: supervisor.stop())
         try:
             with _said(project, prefect, ports):
-                _start(supervisor, plan, prefect, ports)
+                created = services.has_database(project)
+                _start(supervisor, plan, prefect, ports, created)
                 address = _mlflow(plan)
-                if ports.mlflow:  # its database has been created by now, by one process alone
-                    supervisor.start(services.mlflow_server(project, ports.mlflow), outlives=True)
+                if not created:  # it has been by now, by one process alone
+                    _start_mlflow(supervisor, project, ports)
                 supervisor.keep(lambda: _greet(plan, prefect, address, time.monotonic() - began))
         finally:
             supervisor.end()
 
 
-def _start(supervisor: Supervisor, plan: Plan, prefect: str, ports: services.Ports) -> None:
+def _start(
+    supervisor: Supervisor, plan: Plan, prefect: str, ports: services.Ports, created: bool
+) -> None:
     if ports.prefect:
         supervisor.start(services.prefect_server(ports.prefect))
+    if created:
+        _start_mlflow(supervisor, plan.project, ports)
     supervisor.start(services.runner(plan.project, prefect))
     if plan.settings.triggers:
         supervisor.start(services.watcher(plan.project, prefect))
 
 
+def _start_mlflow(supervisor: Supervisor, project: Project, ports: services.Ports) -> None:
+    if ports.mlflow:
+        supervisor.start(services.mlflow_server(project, ports.mlflow), outlives=True)
+
+
 def _mlflow(plan: Plan) -> str:
     """Create MLflow's database where there is none; return the address of the runs' page."""
+    from convoy import store  # and MLflow, while the servers start
+
     client = store.connect(plan.project)
     experiment = store.experiment(client, plan.project, plan.dataset)
     for one in client.search_experiments():

@@ -51,7 +51,7 @@ def pipeline(
             if kept := outcome.unchanged(plan):
                 story.tell(plan.data.model, stories.pipeline(kept, mlflow_interface(), True))
                 return decide(plan, kept).model_dump()
-            with Session(plan, str(flow_run.id)) as work:
+            with crashed.untagged(), Session(plan, str(flow_run.id)) as work:
                 _train_each(work)
                 registered = register(work)
                 verdict = gate(work, registered)
@@ -75,7 +75,7 @@ def training(
     """Train and evaluate as the pipeline does, with its arguments; register and promote nothing."""
     plan = make_plan(Project.find(), dataset, architectures or (), overrides or (), strict)
     try:
-        with Session(plan, str(flow_run.id), releases=False) as work:
+        with crashed.untagged(), Session(plan, str(flow_run.id), releases=False) as work:
             _train_each(work)
             result = trained(work)
             work.close(work.run_id)

@@ -39,7 +39,7 @@ def sweep(
     """
     plan = make_plan(Project.find(), dataset, [architecture], overrides or ())
     try:
-        with Sweep(plan, str(flow_run.id)) as work:
+        with crashed.untagged(), Sweep(plan, str(flow_run.id)) as work:
             crashed.settle(work.dead_flow_runs)
             ingest(work)
             # The workers' launchers end first, so that no thread waits for a training.

@@ -21,7 +21,8 @@ from convoy import model_folder, seen_images, store
 from convoy.client import Client
 from convoy.datamodule import read_split
 from convoy.errors import ConvoyError
-from convoy.evaluation.evidence import Contestant, Evidence, collect
+from convoy.evaluation.contest import Contestant, collect
+from convoy.evaluation.evidence import Evidence
 from convoy.evaluation.parity import require_parity
 from convoy.evaluation.predictions import FILE, Predictions
 from convoy.graph import EXTRA, load_exported, probabilities

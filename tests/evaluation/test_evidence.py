@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convoy.evaluation.evidence import Contestant, Evidence, collect
+from convoy.evaluation.contest import Contestant, collect
+from convoy.evaluation.evidence import Evidence
 
 IMAGES = torch.zeros(8, 4, 4, 1, dtype=torch.uint8)
 LABELS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])

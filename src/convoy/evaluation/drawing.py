@@ -7,11 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from convoy.evaluation.contact_sheet import COMPRESSION, Sheet
 from convoy.files import draft, settle
+
+if TYPE_CHECKING:  # matplotlib is not needed where a figure is a sheet
+    from matplotlib.figure import Figure
 
 FOLDER = "figures"
 LONGEST = 300
@@ -31,7 +33,7 @@ class Drawing:
     missing: dict[str, str] = field(default_factory=dict)
     """Why a figure, or another part of the evaluation, is not there."""
 
-    def draw(self, name: str, make: Callable[[], Figure | Sheet]) -> None:
+    def draw(self, name: str, make: "Callable[[], Figure | Sheet]") -> None:
         """Make a figure and keep it as `name`.png, or list it as missing."""
         drawn = self.attempt(name, lambda: _save(self._place(name), make()))
         if drawn:
@@ -58,7 +60,7 @@ class Drawing:
         return self.folder / ("" if "/" in name else FOLDER) / f"{name}.png"
 
 
-def _save(place: Path, figure: Figure | Sheet) -> None:
+def _save(place: Path, figure: "Figure | Sheet") -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with draft(place) as stream:
         if isinstance(figure, Sheet):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from convoy import approval, digests, gate, notes, promotion, registry, tracking
+from convoy import approval, digests, gate, notes, promotion, registry, shards, tracking
 from convoy.client import Forbidden
 from convoy.errors import ConvoyError
 from convoy.evaluation.evidence import Evidence
@@ -201,13 +201,16 @@ def finish(work: Session, registered: Registration, verdict: Verdict, alias: str
 
 def _write_samples(work: Session) -> Path:
     """Write one test image of each class as a file, for people to try predictions on."""
-    from convoy.datamodule import read_split  # brings Lightning: four seconds for one that reads
-
     folder = work.project.state / "samples" / work.plan.dataset
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels = (found.numpy() for found in read_split(work.version.files, "test"))
-    for place in range(len(work.manifest["classes"])):
-        pixels = images[int(np.argmax(labels == place))]
+    where = shards.places(work.version.files)
+    first: dict[str, int] = {}
+    for one in where.of("test"):
+        first.setdefault(where.stored[one].label, int(one))
+    for place, label in enumerate(work.manifest["classes"]):
+        if label not in first:
+            continue
+        pixels = shards.gather(work.version.files, where, np.array([first[label]]))[0]
         inks = work.manifest["channels"] == "cmyk"
         picture = Image.fromarray(pixels, "CMYK") if inks else Image.fromarray(pixels.squeeze())
         # Named by its place among the classes: a class name need not be a file name.

@@ -9,7 +9,6 @@ from convoy import digests, environment, notes, published_weights, tracking
 from convoy.errors import ConvoyError
 from convoy.evaluation.drawing import Drawing
 from convoy.evaluation.figures import curves_figure
-from convoy.fine_tuning import normalisation
 from convoy.kept import keep_image
 from convoy.outcome import Row, Trained
 from convoy.pipeline.session import Session, Training
@@ -215,13 +214,14 @@ def tags_of(result: TrainingResult) -> dict[str, str]:
 def record_of(work: Session, architecture: str) -> dict[str, Any]:
     """Return what rebuilds the network, beside its weights."""
     recipe, manifest = work.plan.settings.recipe(architecture), work.manifest
-    moments = normalisation(architecture, recipe.weights, manifest["mean"], manifest["std"])
-    return {
-        "architecture": architecture,
-        **{name: manifest[name] for name in ("classes", "channels", "image_size")},
-        **moments._asdict(),
-        "options": recipe.options,
-    }
+    names = ("classes", "channels", "image_size", "mean", "std")
+    record = {name: manifest[name] for name in names}
+    if recipe.weights:
+        from convoy.fine_tuning import normalisation  # brings torch: two seconds
+
+        moments = normalisation(architecture, recipe.weights, record["mean"], record["std"])
+        record |= moments._asdict()
+    return {"architecture": architecture, **record, "options": recipe.options}
 
 
 def row_of(training: Training) -> Row:

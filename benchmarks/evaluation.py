@@ -6,8 +6,8 @@ Convoy's side is the evaluation program as it is: predictions of test and val, e
 1,000 bootstrap replicates, calibration, cost, figures, files; and behind it inspection without
 robustness: mistakes, label errors, explanation, their figures. The peer computes the same metrics
 from the same network with scikit-learn and torchmetrics and resamples them in a loop, the way that
-tutorials do; it reads the split as a whole, and neither calibrates, times, inspects nor draws. Some of its
-replicates are measured and the rest is reckoned, as all of them are as long. Each side is a
+tutorials do; it reads the split as a whole, and neither calibrates, times, inspects nor draws. Some
+of its replicates are measured and the rest is reckoned, as all of them are as long. Each side is a
 process of its own, timed behind its imports. The network is fresh from its initialisation: that
 changes no work.
 """

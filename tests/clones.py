@@ -1,5 +1,8 @@
-"""Another folder of the same project, as a worker elsewhere has it."""
+"""Another folder of the same project: as a worker elsewhere has it, or to change in a test."""
 
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from convoy.project import Project
@@ -17,3 +20,23 @@ def clone_of(project: Project, folder: Path) -> Project:
     )
     clone.create_state()
     return clone
+
+
+PLACES = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
+"""Where MLflow's store has paths: columns by table."""
+
+
+def copy_of(source: Path, root: Path) -> Path:
+    """Copy a project with its store, whose paths then point into the copy; return `root`."""
+    shutil.copytree(source, root, symlinks=True)
+    with closing(sqlite3.connect(root / ".convoy" / "mlflow.db")) as database:
+        for table, column in PLACES.items():
+            change = f"update {table} set {column} = replace({column}, ?, ?)"
+            database.execute(change, (str(source), str(root)))
+        database.commit()
+    return root

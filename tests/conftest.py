@@ -45,14 +45,14 @@ def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
     shared = base if worker_id == "master" else base.parent
 
     def make(name: str, fill: Callable[[Path], None]) -> Path:
-        folder = shared / "once" / name
+        folder, done = shared / "once" / name, shared / "once" / f"{name}.done"
         folder.parent.mkdir(exist_ok=True)
         with FileLock(f"{folder}.lock"):
-            if not folder.exists():
-                draft = folder.with_suffix(".draft")
-                shutil.rmtree(draft, ignore_errors=True)
-                fill(draft)
-                draft.rename(folder)
+            if not done.exists():
+                # In its own place, which a store's paths point into.
+                shutil.rmtree(folder, ignore_errors=True)
+                fill(folder)
+                done.touch()
         return folder
 
     return make

@@ -162,7 +162,11 @@ def test_options_are_part_of_the_record(tmp_path: Path) -> None:
     ("name", "side"),
     [
         *((n, 32) for n in ("lenet5", "alexnet", "zfnet", "vgg11_bn", "googlenet", "resnet20")),
-        *((n, 64) for n in ("alexnet", "alexnet_owt", "zfnet", "googlenet_3x3", "resnet18")),
+        *((n, 64) for n in ("alexnet", "zfnet")),
+        *(
+            pytest.param(name, 64, marks=pytest.mark.soak)
+            for name in ("alexnet_owt", "googlenet_3x3", "resnet18")
+        ),
     ],
 )
 def test_every_family_comes_back_from_its_exported_file(name: str, side: int) -> None:
@@ -180,7 +184,10 @@ def test_every_family_comes_back_from_its_exported_file(name: str, side: int) ->
 @pytest.mark.slow
 # What ONNX's exporter says of its own use of PyTorch's trees.
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-@pytest.mark.parametrize(("name", "channels"), [("lenet5", "gray"), ("resnet20", "hsv")])
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("lenet5", "gray"), pytest.param("resnet20", "hsv", marks=pytest.mark.soak)],
+)
 def test_the_onnx_form_takes_any_number_and_size_of_images(
     name: str, channels: Channels, tmp_path: Path
 ) -> None:

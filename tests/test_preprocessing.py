@@ -98,6 +98,7 @@ def test_where_pixels_lie_in_memory_makes_no_difference() -> None:
         assert torch.equal(resize_by_matrices(view, 16), expected)
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_a_plain_processor_resizes_to_the_same_bits() -> None:
     """PyTorch has kernels for AVX2 and one for all others; which of them runs makes no difference.

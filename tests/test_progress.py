@@ -82,6 +82,7 @@ def test_a_download_is_told_by_tenths_in_the_logs(seen: _Seen) -> None:
     assert logged == [Download("ingest", "file", done, 1000) for done in range(100, 1001, 100)]
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_an_ingest_through_dvc_reports_its_download_and_its_images(
     project: Project, tmp_path: Path, seen: _Seen

@@ -85,27 +85,13 @@ def write(folder: Path, images: Iterator[Image.Image]) -> None:
                 image.save(f"{name}.png")
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        made,
-        pytest.param(
-            real,
-            marks=pytest.mark.skipif(
-                not REAL.is_file(), reason="needs the public data sets in shared/data"
-            ),
-        ),
-    ],
-)
 def test_a_hundred_files_of_mixed_sizes_and_formats_answer_as_their_prepared_forms(
-    source: object,
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert callable(source)
     place = Place(tmp_path / "place", {"channels": "rgb", "image_size": 32})
-    write(place.photos, source())
+    write(place.photos, real() if REAL.is_file() else made())
     place.ingest(checks=LENIENT)
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     (tmp_path / "project").mkdir()

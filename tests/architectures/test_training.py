@@ -12,7 +12,16 @@ QUICK = (
     *("mlp", "lenet5", "alexnet", "alexnet_owt", "zfnet", "vgg11_bn"),
     *("googlenet", "googlenet_3x3", "resnet20", "resnet18"),
 )
-EVERY = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in names()]
+LONG = ("vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "resnet50", "resnet101", "resnet152")
+"""What the others of their families have too, only deeper."""
+
+
+def _marked(name: str) -> object:
+    mark = pytest.mark.soak if name in LONG else pytest.mark.slow
+    return name if name in QUICK else pytest.param(name, marks=mark)
+
+
+EVERY = [_marked(name) for name in names()]
 TABLE_1 = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 WIDTH = 0.25
 """Of networks with millions of parameters: a quarter of their channels is enough to learn this."""
@@ -73,7 +82,11 @@ def test_a_network_overfits_one_batch(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["alexnet", "alexnet_owt", "zfnet", "vgg11", "vgg11_bn", "googlenet", "resnet50"]
+    "name",
+    [
+        *("alexnet", "zfnet", "vgg11_bn", "googlenet", "resnet50"),
+        *(pytest.param(name, marks=pytest.mark.soak) for name in ("alexnet_owt", "vgg11")),
+    ],
 )
 def test_the_form_for_large_images_overfits_one_batch_too(name: str) -> None:
     learning = network(name, 64, dropout=0)

@@ -133,6 +133,7 @@ def test_a_processor_has_no_bounds_of_a_gpu(ran: Ran) -> None:
     assert ran.told["machine"]["torch"] == torch.__version__
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_trainings_are_tested_and_timed_and_a_missed_accuracy_is_a_failure(
     core: Path, photographs: Path, tmp_path: Path

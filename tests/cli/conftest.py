@@ -2,19 +2,24 @@
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.conftest import Once
 from tests.terminal import convoy, git
 
 
 @pytest.fixture(scope="session")
-def served(_ready: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def served(_ready: Path, once: Once) -> Path:
     """A clone after a short run: one version, the champion. Tests leave it as it is."""
-    root = tmp_path_factory.mktemp("served") / "project"
-    shutil.copytree(_ready, root)
+    return once("served", partial(_serve, _ready))
+
+
+def _serve(ready: Path, root: Path) -> None:
+    shutil.copytree(ready, root)
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["run"]["architectures"] = ["mlp"]
     params["recipes"]["mlp"]["epochs"] = 4
@@ -26,7 +31,6 @@ def served(_ready: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(root, "commit", "--quiet", "--all", "--message", "Short recipes")
     done = convoy(root, "run")
     assert done.code == 0, done.err
-    return root
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """`convoy compare --rescore` on runs of the real pipeline."""
 
-import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +8,7 @@ from mlflow import MlflowClient
 
 from convoy import tracking
 from convoy.evaluation.predictions import FILE, Predictions, Scored
+from tests.clones import copy_of
 from tests.terminal import convoy
 
 pytestmark = pytest.mark.slow
@@ -29,20 +27,7 @@ def only_run(root: Path) -> dict[str, Any]:
 @pytest.fixture
 def mine(served: Path, tmp_path: Path) -> Path:
     """A copy of the project that a test may change, its store and artifacts too."""
-    root = tmp_path / "project"
-    shutil.copytree(served, root, symlinks=True)
-    columns = {
-        "experiments": "artifact_location",
-        "runs": "artifact_uri",
-        "logged_models": "artifact_location",
-    }
-    with closing(sqlite3.connect(root / ".convoy" / "mlflow.db")) as database:
-        for table, column in columns.items():
-            database.execute(
-                f"update {table} set {column} = replace({column}, ?, ?)", (str(served), str(root))
-            )
-        database.commit()
-    return root
+    return copy_of(served, tmp_path / "project")
 
 
 def twin(root: Path, run: dict[str, Any], folder: Path) -> str:
@@ -63,6 +48,7 @@ def twin(root: Path, run: dict[str, Any], folder: Path) -> str:
     return str(made.info.run_id)
 
 
+@pytest.mark.soak
 def test_other_test_images_are_refused_until_told_to_score_again(
     mine: Path, tmp_path: Path
 ) -> None:

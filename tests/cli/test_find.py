@@ -34,6 +34,7 @@ def test_a_search_ends_with_data_and_a_figure_and_leaves_all_as_it_was(
     assert before == ((root / "params.yaml").read_bytes(), git(root, "status", "--porcelain"))
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_for_people_it_is_two_tables_and_the_lines_to_use(project: Project, tmp_path: Path) -> None:
     """On a dataset that was never prepared."""

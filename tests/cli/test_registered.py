@@ -1,35 +1,22 @@
 """A version is verified before it serves, and the gate is overruled only with a reason."""
 
 import json
-import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.clones import copy_of
 from tests.terminal import Done, convoy
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def mine(served: Path, tmp_path: Path) -> Iterator[Path]:
-    """The project of one champion, to change: its registry's paths point into the copy."""
-    root = tmp_path / "project"
-    shutil.copytree(served, root, symlinks=True)
-    with closing(sqlite3.connect(root / ".convoy/mlflow.db")) as database:
-        for table, column in (
-            ("logged_models", "artifact_location"),
-            ("model_versions", "storage_location"),
-            ("runs", "artifact_uri"),
-            ("experiments", "artifact_location"),
-        ):
-            change = f"update {table} set {column} = replace({column}, ?, ?)"
-            database.execute(change, (str(served), str(root)))
-        database.commit()
-    yield root
+def mine(served: Path, tmp_path: Path) -> Path:
+    """The project of one champion, to change."""
+    return copy_of(served, tmp_path / "project")
 
 
 def tagged(root: Path, key: str, value: object) -> None:
@@ -50,6 +37,7 @@ def refused(done: Done, code: int, *words: str) -> None:
     assert all(word in done.sentence for word in words), done.sentence
 
 
+@pytest.mark.soak
 def test_a_whole_version_is_verified_file_by_file_and_scored_again(served: Path) -> None:
     done = convoy(served, "verify", "digits@champion", "--json")
     assert done.code == 0, done.err

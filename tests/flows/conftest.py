@@ -4,14 +4,19 @@ A chapter is a fixture that depends on the one before, so that any test can be r
 """
 
 import gzip
+import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
+from convoy.files import write_json
+from tests.clones import copy_of
+from tests.conftest import Once
+from tests.offline import without_network
 from tests.terminal import Done, convoy, git
 
 NewProject = Callable[..., Path]
@@ -52,16 +57,29 @@ def new_project(_clone: Path, _ready: Path, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def first(new_project: NewProject) -> Chapter:
-    """The first run in a fresh clone."""
-    return _run(new_project("story", fresh=True))
+def first(new_project: NewProject, once: Once) -> Chapter:
+    """The first run in a fresh clone, without a network where this user may take it away.
+
+    All tests share it, those of other processes too, and leave it as it is.
+    """
+
+    def run(folder: Path) -> None:
+        root = new_project("story", fresh=True)
+        chapter = _run(shutil.copytree(root, folder / "project"), before=without_network())
+        write_json(folder / "done.json", asdict(chapter.done))
+        (folder / "changes").write_text(chapter.changes)
+
+    folder = once("first", run)
+    done = Done(**json.loads((folder / "done.json").read_text()))
+    return Chapter(folder / "project", done, (folder / "changes").read_text())
 
 
 @pytest.fixture(scope="session")
-def second(first: Chapter) -> Chapter:
-    """The same command again, in its form for people."""
-    done = convoy(first.root, "run")
-    return Chapter(first.root, done, git(first.root, "status", "--porcelain"))
+def second(first: Chapter, tmp_path_factory: pytest.TempPathFactory) -> Chapter:
+    """The same command again, in its form for people; from here on the story goes its own way."""
+    root = copy_of(first.root, tmp_path_factory.mktemp("second") / "project")
+    done = convoy(root, "run")
+    return Chapter(root, done, git(root, "status", "--porcelain"))
 
 
 @pytest.fixture(scope="session")
@@ -80,33 +98,33 @@ def tuned(commented: Chapter) -> Chapter:
 
 
 @pytest.fixture(scope="session")
-def recoded(tuned: Chapter) -> Chapter:
+def refused(tuned: Chapter) -> Chapter:
+    """With a training that cannot come to anything."""
+    worse = ("recipes.mlp.epochs=1", "recipes.mlp.learning_rate=1.0e-6")
+    return _run(tuned.root, "--architectures", "mlp", "--set", worse[0], "--set", worse[1])
+
+
+@pytest.fixture(scope="session")
+def recoded(refused: Chapter) -> Chapter:
     """After a change to a line of LeNet's code."""
-    file = tuned.root / "src/convoy/architectures/lenet.py"
+    file = refused.root / "src/convoy/architectures/lenet.py"
     code = file.read_text()
     line = "self.act(self.f6(features))"
     assert line in code
     file.write_text(code.replace(line, "(self.act(self.f6(features)) * 1.0)"))
-    return _run(tuned.root)
-
-
-@pytest.fixture(scope="session")
-def refused(recoded: Chapter) -> Chapter:
-    """With a training that cannot come to anything."""
-    worse = ("recipes.mlp.epochs=1", "recipes.mlp.learning_rate=1.0e-6")
-    return _run(recoded.root, "--architectures", "mlp", "--set", worse[0], "--set", worse[1])
-
-
-@pytest.fixture(scope="session")
-def shrunk(refused: Chapter) -> Chapter:
-    """After the last rows of the raw data were taken away."""
-    file = refused.root / "data/raw/digits/digits.csv.gz"
-    rows = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
-    file.chmod(0o644)
-    file.write_bytes(gzip.compress(b"".join(rows[:-100]), mtime=0))
     return _run(refused.root)
 
 
-def _run(root: Path, *arguments: str) -> Chapter:
-    done = convoy(root, "run", "--json", *arguments)
+@pytest.fixture(scope="session")
+def shrunk(recoded: Chapter) -> Chapter:
+    """After the last rows of the raw data were taken away."""
+    file = recoded.root / "data/raw/digits/digits.csv.gz"
+    rows = gzip.decompress(file.read_bytes()).splitlines(keepends=True)
+    file.chmod(0o644)
+    file.write_bytes(gzip.compress(b"".join(rows[:-100]), mtime=0))
+    return _run(recoded.root)
+
+
+def _run(root: Path, *arguments: str, before: Sequence[str] = ()) -> Chapter:
+    done = convoy(root, "run", "--json", *arguments, before=before)
     return Chapter(root, done, git(root, "status", "--porcelain"))

@@ -20,6 +20,7 @@ from convoy.datamodule import read_split
 from convoy.evaluation.predictions import Predictions
 from convoy.ingestion.prepare import files_of
 from tests.flows.conftest import Chapter
+from tests.offline import without_network
 from tests.terminal import convoy, environment, git
 
 pytestmark = [
@@ -71,6 +72,12 @@ def test_the_first_run_registers_version_1_as_champion(first: Chapter) -> None:
     assert found["sentence"].startswith("Version 1 may serve: it is right on ")
     kept_verdict = artifact(client_of(first.root).get_run(found["run_id"]), "verdict.json")
     assert json.loads(kept_verdict.read_text())["sentence"] == found["sentence"]
+
+
+def test_the_first_run_needs_no_network(first: Chapter) -> None:
+    if not without_network():
+        pytest.skip("this user may not take the network away (unshare -n)")
+    assert "rror" not in first.done.err
 
 
 def test_the_first_run_shows_each_step_as_timestamped_lines_and_nothing_else(
@@ -309,6 +316,26 @@ def test_one_changed_recipe_value_retrains_that_architecture_alone(
     assert after["mlp"].data.params["weight_decay"] == "0.001"
 
 
+def test_a_worse_model_is_refused_with_reasons_and_the_champion_stays(
+    tuned: Chapter, refused: Chapter
+) -> None:
+    found = refused.done.json()
+    assert refused.done.code == 5
+    assert not found["allowed"] and found["alias"] == "challenger"
+    assert "test accuracy" in found["reasons"][0] and "floor" in found["reasons"][0]
+    assert any(f"champion version {found['champion']}" in reason for reason in found["reasons"])
+    assert found["reasons"][-1].startswith("neither better (")
+    assert found["champion"] == tuned.done.json()["champion"]
+    challenger = client_of(refused.root).get_model_version("digits", found["version"])
+    verdict = json.loads(challenger.tags["convoy.verdict"])
+    assert (verdict["allowed"], verdict["reasons"]) == (False, found["reasons"])
+    evidence = verdict["numbers"]["evidence"]
+    assert evidence["against"]["champion"]["version"] == found["champion"]
+    assert evidence["dataset_version"] == found["dataset_version"]
+    assert "challenger" in challenger.aliases
+
+
+@pytest.mark.soak
 def test_a_changed_line_of_an_architecture_retrains_it_alone(
     first: Chapter, recoded: Chapter
 ) -> None:
@@ -319,37 +346,20 @@ def test_a_changed_line_of_an_architecture_retrains_it_alone(
     assert after["lenet5"].data.tags["convoy.dirty"] == "true"
 
 
-def test_a_worse_model_is_refused_with_reasons_and_the_champion_stays(
-    recoded: Chapter, refused: Chapter
-) -> None:
-    found = refused.done.json()
-    assert refused.done.code == 5
-    assert not found["allowed"] and found["alias"] == "challenger"
-    assert "test accuracy" in found["reasons"][0] and "floor" in found["reasons"][0]
-    assert any(f"champion version {found['champion']}" in reason for reason in found["reasons"])
-    assert found["reasons"][-1].startswith("neither better (")
-    assert found["champion"] == recoded.done.json()["champion"]
-    challenger = client_of(refused.root).get_model_version("digits", found["version"])
-    verdict = json.loads(challenger.tags["convoy.verdict"])
-    assert (verdict["allowed"], verdict["reasons"]) == (False, found["reasons"])
-    evidence = verdict["numbers"]["evidence"]
-    assert evidence["against"]["champion"]["version"] == found["champion"]
-    assert evidence["dataset_version"] == found["dataset_version"]
-    assert "challenger" in challenger.aliases
-
-
+@pytest.mark.soak
 def test_changed_data_makes_a_new_version_and_retrains_all(
-    refused: Chapter, shrunk: Chapter
+    recoded: Chapter, shrunk: Chapter
 ) -> None:
     assert shrunk.done.code in (0, 5), shrunk.done.err
     found = shrunk.done.json()
-    assert found["dataset_version"] != refused.done.json()["dataset_version"]
+    assert found["dataset_version"] != recoded.done.json()["dataset_version"]
     assert kept(shrunk) == {"mlp": False, "lenet5": False}
     assert "dvc.lock" in shrunk.changes
     for run in trainings(shrunk).values():
         assert run.data.tags["convoy.dataset_version"] == found["dataset_version"]
 
 
+@pytest.mark.soak
 def test_a_run_on_a_version_that_nobody_committed_is_flagged(shrunk: Chapter) -> None:
     found = shrunk.done.json()
     (flag,) = found["flags"]
@@ -361,12 +371,12 @@ def test_a_run_on_a_version_that_nobody_committed_is_flagged(shrunk: Chapter) ->
     assert "--strict refuses this version of 'digits': its dvc.lock" in refused.err
 
 
-def test_nothing_is_left_running_and_the_journal_tells_every_champion(shrunk: Chapter) -> None:
-    client = client_of(shrunk.root)
+def test_nothing_is_left_running_and_the_journal_tells_every_champion(refused: Chapter) -> None:
+    client = client_of(refused.root)
     experiment = experiment_of(client)
     assert not client.search_runs([experiment], "attributes.status = 'RUNNING'")
     tags: dict[str, Any] = client.get_registered_model("digits").tags
     entries = [json.loads(v) for k, v in sorted(tags.items()) if k.startswith("convoy.journal.")]
     assert [entry["state"] for entry in entries] == ["done"] * len(entries)
     assert entries[0]["version"] == "1" and entries[0]["previous"] is None
-    assert entries[-1]["version"] == champion(shrunk.root)
+    assert entries[-1]["version"] == champion(refused.root)

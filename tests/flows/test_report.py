@@ -1,6 +1,7 @@
 """What a pipeline run keeps for people: descriptions, its report, a card for what it registers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,17 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from convoy.views import TAG
+from tests.clones import copy_of
 from tests.flows.conftest import Chapter
 from tests.terminal import convoy
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def told(first: Chapter, tmp_path_factory: pytest.TempPathFactory) -> Chapter:
+    """A copy of the first run's project, to change."""
+    return replace(first, root=copy_of(first.root, tmp_path_factory.mktemp("told") / "project"))
 
 
 def client_of(root: Path) -> MlflowClient:
@@ -31,10 +39,10 @@ def kept(run: Run, name: str) -> Path:
 
 
 def test_every_run_says_what_it_is_on_which_data_how_good_and_how_to_make_it_again(
-    first: Chapter,
+    told: Chapter,
 ) -> None:
-    parent, trainings = runs_of(first)
-    version = first.done.json()["dataset_version"]
+    parent, trainings = runs_of(told)
+    version = told.done.json()["dataset_version"]
     for run in (parent, *trainings):
         note = run.data.tags["mlflow.note.content"]
         assert f"`digits` version `{version}`" in note
@@ -44,8 +52,8 @@ def test_every_run_says_what_it_is_on_which_data_how_good_and_how_to_make_it_aga
         assert "convoy run --dataset digits --architectures" in note
 
 
-def test_metrics_are_in_groups_that_charts_make_sections_of(first: Chapter) -> None:
-    parent, trainings = runs_of(first)
+def test_metrics_are_in_groups_that_charts_make_sections_of(told: Chapter) -> None:
+    parent, trainings = runs_of(told)
     groups = {name.partition("/")[0] for run in (parent, *trainings) for name in run.data.metrics}
     assert {"train", "val", "test", "cost"} <= groups and "best" not in groups
     for run in trainings:
@@ -54,46 +62,46 @@ def test_metrics_are_in_groups_that_charts_make_sections_of(first: Chapter) -> N
         assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["digits"]
 
 
-def test_the_confusion_matrices_can_be_seen_side_by_side(first: Chapter) -> None:
-    client = client_of(first.root)
-    for run in runs_of(first)[1]:
+def test_the_confusion_matrices_can_be_seen_side_by_side(told: Chapter) -> None:
+    client = client_of(told.root)
+    for run in runs_of(told)[1]:
         images = [Path(one.path).name for one in client.list_artifacts(run.info.run_id, "images")]
         shown = [name for name in images if name.endswith(".png")]
         epoch = int(run.data.metrics["val/best_epoch"])
         assert len(shown) == 1 and shown[0].startswith(f"confusion_matrix+step+{epoch}+")
 
 
-def test_the_experiment_offers_the_view(first: Chapter) -> None:
-    client = client_of(first.root)
+def test_the_experiment_offers_the_view(told: Chapter) -> None:
+    client = client_of(told.root)
     experiment = client.get_experiment_by_name("digits")
     assert experiment is not None and TAG in experiment.tags
 
 
 def test_the_report_lies_with_the_run_and_is_the_same_when_it_is_made_again(
-    first: Chapter, tmp_path: Path
+    told: Chapter, tmp_path: Path
 ) -> None:
-    parent, trainings = runs_of(first)
+    parent, trainings = runs_of(told)
     html = kept(parent, "report/report.html").read_text(encoding="utf-8")
     assert len(html.encode()) < 5_000_000
     for run in trainings:
         assert f"{run.data.metrics['test/accuracy']:.2%}" in html
     file = tmp_path / "again.html"
-    done = convoy(first.root, "report", "--output", str(file), "--json")
+    done = convoy(told.root, "report", "--output", str(file), "--json")
     assert done.code == 0, done.err
     assert file.read_text(encoding="utf-8") == html
     assert done.json()["run_id"] == parent.info.run_id
     assert done.json()["outcome"]["version"] == "1"
 
 
-def test_the_registered_version_has_its_card(first: Chapter) -> None:
-    version = client_of(first.root).get_model_version("digits", "1")
+def test_the_registered_version_has_its_card(told: Chapter) -> None:
+    version = client_of(told.root).get_model_version("digits", "1")
     assert version.run_id
-    run = client_of(first.root).get_run(version.run_id)
+    run = client_of(told.root).get_run(version.run_id)
     card = version.description or ""
     assert f"| accuracy | {run.data.metrics['test/accuracy']:.2%} |" in card
     assert "copy of the test set of the UCI ML hand-written digits datasets" in card
     assert "models:/digits@champion" in card
-    (file,) = (first.root / ".convoy" / "artifacts").rglob("MODEL_CARD.md")
+    (file,) = (told.root / ".convoy" / "artifacts").rglob("MODEL_CARD.md")
     assert file.read_text(encoding="utf-8").startswith(card[:5000])
 
 
@@ -106,20 +114,20 @@ def test_the_registered_version_has_its_card(first: Chapter) -> None:
     ],
 )
 def test_what_cannot_be_reported_is_refused_in_a_sentence(
-    first: Chapter, arguments: list[str], code: int, words: str
+    told: Chapter, arguments: list[str], code: int, words: str
 ) -> None:
-    done = convoy(first.root, "report", *arguments)
+    done = convoy(told.root, "report", *arguments)
     assert done.code == code
     assert words in done.sentence
 
 
-def test_a_run_that_lost_its_record_is_refused_as_not_reproducible(first: Chapter) -> None:
-    parent, _ = runs_of(first)
+def test_a_run_that_lost_its_record_is_refused_as_not_reproducible(told: Chapter) -> None:
+    parent, _ = runs_of(told)
     file = kept(parent, "pipeline.json")
     record = file.read_bytes()
     try:
         file.unlink()
-        done = convoy(first.root, "report", parent.info.run_id)
+        done = convoy(told.root, "report", parent.info.run_id)
     finally:
         file.write_bytes(record)
     assert done.code == 4

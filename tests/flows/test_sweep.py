@@ -24,7 +24,7 @@ from tests.flows.conftest import NewProject
 from tests.flows.test_crashes import client_of, digits_experiment
 from tests.terminal import Done, convoy, environment, git
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 EPOCHS = 25
 SWEEP = {

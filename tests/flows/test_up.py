@@ -200,6 +200,7 @@ def test_new_files_start_one_run_which_has_nothing_to_do(up: Up) -> None:
     assert len(up.ask(address, tagged)) == 1
 
 
+@pytest.mark.soak
 def test_the_champion_is_scored_again_and_a_batch_is_predicted(up: Up) -> None:
     again = convoy(up.root, "trigger", "evaluate/weekly", "--json").json()["flow_run"]
     told = ("--set", "model=digits@champion", "--set", "paths=[.convoy/samples/digits]")
@@ -212,6 +213,7 @@ def test_the_champion_is_scored_again_and_a_batch_is_predicted(up: Up) -> None:
     assert run.info.status == "FINISHED" and run.data.metrics["test/accuracy"] > 0.8
 
 
+@pytest.mark.soak
 def test_cancelling_in_prefect_ends_the_training_which_the_next_run_goes_on_with(up: Up) -> None:
     run = _trigger(up, "recipes.mlp.epochs=400")
     _wait(lambda: _told(up, run, "train mlp: epoch 3/400"), 200)

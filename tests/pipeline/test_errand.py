@@ -73,6 +73,7 @@ def test_a_clone_trains_and_the_files_come_home_verified(ingested: Project, clon
         errand.carry_out(order.model_copy(update={"key": "another"}), clone, errand.Place())
 
 
+@pytest.mark.soak
 def test_a_training_whose_order_was_taken_back_ends_and_can_go_on(
     ingested: Project, clone: Project
 ) -> None:

@@ -63,6 +63,7 @@ def test_each_file_is_predicted_once_and_one_that_changed_again(project: Project
     assert changed.output.endswith("predictions.parquet")
 
 
+@pytest.mark.soak
 def test_a_batch_that_was_cut_off_goes_on_after_its_last_part(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from convoy.versions.difference import difference
 from tests.versions.conftest import enter
 from tests.versions.photos import Photos, add_dataset, relabel, sizes, write_images
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 IMAGES = 4000
 SIDE = 32

@@ -77,7 +77,13 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+QUICK = ("the raw files are recorded", "shards are written", "prepared")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [m if m in QUICK else pytest.param(m, marks=pytest.mark.soak) for m in MOMENTS],
+)
 def test_a_killed_ingest_leaves_the_former_version_and_is_finished_by_the_next(
     growing: Photos, third: str, moment: str
 ) -> None:
@@ -117,7 +123,7 @@ def test_the_former_version_can_be_restored_after_a_kill(growing: Photos) -> Non
     assert growing.data() == before
 
 
-@pytest.mark.parametrize("left", [0, 0.5, 0.99])
+@pytest.mark.parametrize("left", [0, 0.99])
 def test_a_lock_that_was_cut_off_by_a_kill_is_put_back(
     growing: Photos, third: str, left: float
 ) -> None:
@@ -200,7 +206,8 @@ cp data/prepared/photos/manifest.json ../../
     subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0,
     reason="a small disk is mounted in a namespace of its own, which this user may not make",
 )
-@pytest.mark.parametrize("free", [40, 400, 1900])  # DVC itself never ends with the last
+# DVC itself never ends with the last.
+@pytest.mark.parametrize("free", [pytest.param(40, marks=pytest.mark.soak), 400, 1900])
 def test_a_full_disk_leaves_the_former_version_and_space_lets_it_finish(
     growing: Photos, third: str, tmp_path: Path, free: int
 ) -> None:

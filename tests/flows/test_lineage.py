@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from tests.flows.conftest import NewProject
@@ -57,6 +58,21 @@ def test_a_version_is_made_again_bit_for_bit_after_code_and_data_have_moved_on(
     assert found["recorded"] and found["differs"] == {}
     assert git(root, "status", "--porcelain") == before
     assert len(git(root, "worktree", "list").splitlines()) == 1
+
+
+def test_it_is_made_again_after_all_that_nothing_leads_to_was_collected(
+    made: tuple[Path, dict[str, Any]],
+) -> None:
+    """Behind the test before, whose own training is garbage by now."""
+    root, _ = made
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["gc"] = {"champions": 1, "days": 0}
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    collected = convoy(root, "gc", "--yes", "--json")
+    assert collected.code == 0, collected.err
+    done = convoy(root, "reproduce", "digits@champion", "--deterministic", "--json")
+    assert done.code == 0, done.err
+    assert done.json()["equal"]
 
 
 def _first_digit(root: Path) -> Path:

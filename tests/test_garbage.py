@@ -263,6 +263,7 @@ def test_a_dry_run_prints_a_table_and_leaves_everything(world: World) -> None:
     assert everything(world.project.root) == before
 
 
+@pytest.mark.soak
 def test_a_person_who_says_no_keeps_everything(world: World) -> None:
     before = everything(world.project.root)
     asking, answering = os.openpty()

@@ -239,10 +239,10 @@ promotion.promote(Client(sys.argv[1], sys.argv[1]), "digits", "2", "better")
 @pytest.mark.parametrize(
     ("writes", "serves", "state"),
     [
-        pytest.param(0, "1", None, id="before the intent"),
+        pytest.param(0, "1", None, marks=pytest.mark.soak, id="before the intent"),
         pytest.param(1, "1", "cancelled", id="between intent and alias move"),
         pytest.param(2, "2", "done", id="between alias move and the challenger's end"),
-        pytest.param(3, "2", "done", id="between alias move and done"),
+        pytest.param(3, "2", "done", marks=pytest.mark.soak, id="between alias move and done"),
     ],
 )
 def test_a_promotion_killed_at_any_write_is_settled(

@@ -285,6 +285,7 @@ except ConvoyError as error:
 """
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(
     subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0,
     reason="a small disk is mounted in a namespace of its own, which this user may not make",

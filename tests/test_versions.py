@@ -140,6 +140,7 @@ def test_a_prepared_file_too_many_or_too_few_is_refused(ingested: Project, chang
         versions.check(ingested, "digits")
 
 
+@pytest.mark.soak
 def test_an_ingest_killed_before_it_was_recorded_is_finished_by_the_next(
     ingested: Project,
 ) -> None:

@@ -137,7 +137,7 @@ def test_no_right_to_write_is_said(bare: Path, command: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["run", "models"])
+@pytest.mark.parametrize("command", [pytest.param("run", marks=pytest.mark.soak), "models"])
 def test_a_corrupt_store_is_refused_and_left_as_it_is(bare: Path, command: str) -> None:
     (bare / ".convoy").mkdir()
     database = bare / ".convoy" / "mlflow.db"

@@ -150,6 +150,7 @@ def test_a_refusal_as_json_has_the_report_and_no_version(refused: Pets) -> None:
     assert found["findings"]["refused"]["listed"][0]["reason"] in done.sentence
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_pictures_that_are_mended_are_accepted_again(refused: Pets, tmp_path: Path) -> None:
     mended = refused.copy(tmp_path / "home")
@@ -181,6 +182,7 @@ def test_adding_again_and_adding_more(pets: Pets, tmp_path: Path) -> None:
     assert "from: [../pets, ../more]" in (grown.root / "params.yaml").read_text()
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_two_datasets_that_are_added_at_once_are_both_there(pets: Pets, tmp_path: Path) -> None:
     both = pets.copy(tmp_path / "home")

@@ -72,6 +72,7 @@ def test_it_imports_neither_torch_nor_what_imports_it_and_takes_seconds(worked: 
     assert found["rescored"] is None
 
 
+@pytest.mark.soak
 def test_the_figure_is_drawn_where_it_is_asked_for(worked: Path, tmp_path: Path) -> None:
     plot = tmp_path / "pareto.svg"
     done = convoy(worked, "compare", "--plot", str(plot))

@@ -48,6 +48,7 @@ def clone(ingested: Project, tmp_path: Path) -> Iterator[Project]:
     errand.end_programs()
 
 
+@pytest.mark.soak
 def test_a_clone_trains_and_the_files_come_home_verified(ingested: Project, clone: Project) -> None:
     work = Ordering(ingested, SHORT)
     order = work.order()

@@ -53,6 +53,7 @@ def test_two_processes_learn_what_one_learns(tiny: dict[str, str], tmp_path: Pat
     assert again.model_copy(update={"seconds": 0}) == two.model_copy(update={"seconds": 0})
 
 
+@pytest.mark.soak
 def test_what_one_process_refuses_is_said(tiny: dict[str, str], tmp_path: Path) -> None:
     spec = a_spec(tiny, tmp_path, learning_rate=1e12, schedule="constant")
     with pytest.raises(ConvoyError, match="the loss of mlp is"):
@@ -111,6 +112,7 @@ def kill_the_last(program: psutil.Process) -> None:
     next(one for one in ranks if one.environ().get("LOCAL_RANK") == "1").kill()
 
 
+@pytest.mark.soak
 def test_a_program_that_was_asked_to_end_never_ends_as_if_it_were_done(
     tiny: dict[str, str], tmp_path: Path
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_renamed_file_is_the_same_image(photos: Photos) -> None:
     assert (found.added, found.removed, found.relabelled) == ({"dog": 1}, {}, {})
 
 
+@pytest.mark.soak
 def test_versions_of_different_colours_are_refused(photos: Photos) -> None:
     photos.edit("channels: rgb", "channels: gray")
     gray = photos.ingest()

@@ -95,7 +95,7 @@ def test_a_restore_hands_out_no_damaged_pack(photos: Photos) -> None:
     assert md5 in {digests.file(path, "md5") for path in raw.rglob("*.tar")}
 
 
-@pytest.mark.parametrize("kind", ["fetch", "prepare"])
+@pytest.mark.parametrize("kind", [pytest.param("fetch", marks=pytest.mark.soak), "prepare"])
 def test_what_is_damaged_here_and_in_the_remote_is_refused_by_name(
     photos: Photos, kind: str
 ) -> None:
@@ -125,7 +125,10 @@ def test_a_torn_lock_is_never_taken_for_up_to_date(photos: Photos, kept: float) 
     assert (photos.project.lock.read_bytes(), photos.data()) == before
 
 
-@pytest.mark.parametrize("kept", [0.2, 0.4, 0.6, 0.8, 0.95])
+@pytest.mark.parametrize(
+    "kept",
+    [0.6, *(pytest.param(share, marks=pytest.mark.soak) for share in (0.2, 0.4, 0.8, 0.95))],
+)
 def test_a_lock_torn_between_lines_never_hides_what_is_new(photos: Photos, kept: float) -> None:
     before = versions.current(photos.project, "photos").digest
     lines = photos.project.lock.read_text().splitlines(keepends=True)
@@ -139,7 +142,7 @@ def test_a_lock_torn_between_lines_never_hides_what_is_new(photos: Photos, kept:
         assert after != before
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"read": {'])
+@pytest.mark.parametrize("torn", [pytest.param(b"", marks=pytest.mark.soak), b'{"read": {'])
 def test_a_torn_note_of_who_is_at_work_stops_nobody(photos: Photos, torn: bytes) -> None:
     (photos.project.root / ".dvc" / "tmp" / "rwlock").write_bytes(torn)
     assert photos.ingest().flags == ()

@@ -73,6 +73,7 @@ def test_latest_follows_the_source_again(photos: Photos) -> None:
     assert not release(photos.project, "photos")
 
 
+@pytest.mark.soak
 def test_a_commit_checked_out_by_hand_follows_the_source_too(photos: Photos) -> None:
     digest = photos.ingest().digest  # so that nothing is new at the source
     git(photos.project.root, "checkout", "--quiet", "v1")

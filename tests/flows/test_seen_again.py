@@ -31,7 +31,7 @@ def test_images_that_moved_into_test_are_left_out_of_the_comparison(
     client = client_of(root)
     verdict = json.loads(client.get_model_version("digits", "2").tags["convoy.verdict"])
     evidence = verdict["numbers"]["evidence"]
-    tested = [tested_in(root, run.json()["dataset_version"]) for run in (first, second)]
+    tested = [count_tested(root, run.json()["dataset_version"]) for run in (first, second)]
     # A share by content hash only grows: the former test images are all still tested.
     left_out = tested[1] - tested[0]
     assert left_out > 100
@@ -42,7 +42,7 @@ def test_images_that_moved_into_test_are_left_out_of_the_comparison(
         assert said in verdict["reasons"]
 
 
-def tested_in(root: Path, version: str) -> int:
+def count_tested(root: Path, version: str) -> int:
     """Return how many test images a dataset version has."""
     counts = versions.stored(Project(root), "digits", version).manifest["counts"]
     return sum(counts["test"].values())

@@ -51,8 +51,8 @@ def made(project: Project) -> World:
     tags = {"convoy.dataset_version": versions.current(project, "digits").hash}
     for number in range(1, 6):
         add_whole_version(project, client, "digits", f"training {number}", tags)
-    for number in ("1", "2", "3"):
-        promotion.promote(client, "digits", number, "better")
+    for served in ("1", "2", "3"):
+        promotion.promote(client, "digits", served, "better")
     promotion.keep_challenger(client, "digits", "4")
     own, others = store.experiment(client, project, "digits"), client.create_experiment("others")
     return World(project, client, failed_in(client, own), failed_in(client, others))

@@ -25,7 +25,7 @@ from convoy.pipeline.session import Session
 from convoy.pipeline.workplace import Place, launcher_of_thread
 from convoy.plan import Plan
 from convoy.programs.entry import Emit
-from convoy.programs.launcher import STOPPED, Launcher
+from convoy.programs.launcher import PRELOADED, STOPPED, Launcher
 from convoy.project import Project
 from convoy.settings import Settings
 from convoy.training.spec import training_key
@@ -47,8 +47,14 @@ def carry_out(order: Order, project: Project, place: Place) -> Delivery:
         folder = project.runs / order.key[:32]
         training_files.bring_finished(work.client, work.experiment, order.key, folder)
         run_id = training.train(work, order.architecture)
-        training.evaluate(work, order.architecture)
-        inspection.inspect(work, order.architecture)
+        if order.evaluated:
+            training.evaluate(work, order.architecture)
+            inspection.inspect(work, order.architecture)
+        else:
+            result = work.trainings[order.architecture].result
+            tracking.log_metrics(work.client, run_id, training.figures_of(result))
+            tracking.mark(work.client, run_id, training.tags_of(result))
+            work.close(run_id)
         work.hand_over(run_id)
         kept = work.trainings[order.architecture].kept
         seconds = time.monotonic() - began
@@ -85,7 +91,9 @@ class Errand(Session):
         self._refuse_other_code()
         self.version = fetched(self.project, self.order.dataset, self.order.version)
         self.manifest = self.version.manifest
-        self.launcher = _Stoppable(launcher_of_thread(self.project, self.place), self._over)
+        modules = PRELOADED if self.order.evaluated else PRELOADED[:1]
+        launcher = launcher_of_thread(self.project, self.place, *modules)
+        self.launcher = _Stoppable(launcher, self._over)
         self._resources.enter_context(self._watching())
         return self
 

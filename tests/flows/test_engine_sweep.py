@@ -181,6 +181,7 @@ def test_a_sweep_that_ctrl_c_ended_leaves_nothing_running_and_goes_on(
             env=environment(root, ENGINE),
             stdout=subprocess.DEVNULL,
             stderr=stream,
+            text=True,
         )
         await_line(log, "trial 0: epoch 5/", process)
         family = psutil.Process(process.pid).children(recursive=True)

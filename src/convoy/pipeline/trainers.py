@@ -126,6 +126,7 @@ class Elsewhere:
         self.places = places
         self._send = send
         self._sent: list[Sent] = []
+        self._is_over = False
 
     def slot(self, step: str) -> AbstractContextManager[None]:
         """Hold nothing: a device is its worker's."""
@@ -135,6 +136,8 @@ class Elsewhere:
         told = job.architecture, job.recipe, job.overrides
         sent = self._send(dispatch.order(work, *told, evaluated=False))
         self._sent.append(sent)
+        if self._is_over:  # since before it was sent
+            sent.cancel()
         followed = _Followed(work, job, watch)
         try:
             while not sent.wait(LOOK):
@@ -153,6 +156,7 @@ class Elsewhere:
         return result
 
     def end(self) -> None:
+        self._is_over = True
         for sent in list(self._sent):
             sent.cancel()
 

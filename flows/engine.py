@@ -37,7 +37,7 @@ ARRIVAL = 60.0
 @task(task_run_name="train {order[architecture]} elsewhere", cache_policy=NO_CACHE)
 def carry_out(order: dict[str, Any], workers: int) -> dict[str, Any]:
     """Train, evaluate and inspect on the worker that this runs on."""
-    with told():
+    with _told():
         place = place_of(workers)
         return errand.carry_out(Order.model_validate(order), Project.find(), place).model_dump()
 
@@ -151,7 +151,7 @@ def place_of(workers: int) -> Place:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def _told() -> Iterator[None]:
     """Tell whoever ordered what is reported here."""
     handler = _Sent()
     progress.logger.addHandler(handler)

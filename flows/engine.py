@@ -25,6 +25,7 @@ from convoy.errors import ConvoyError, Stopped
 from convoy.pipeline import dispatch, errand
 from convoy.pipeline.order import Delivery, Order
 from convoy.pipeline.session import Session
+from convoy.pipeline.workplace import Place
 from convoy.progress import Step, report
 from convoy.project import Project
 
@@ -37,7 +38,7 @@ ARRIVAL = 60.0
 def carry_out(order: dict[str, Any], workers: int) -> dict[str, Any]:
     """Train, evaluate and inspect on the worker that this runs on."""
     with _told():
-        place = _place(workers)
+        place = place_of(workers)
         return errand.carry_out(Order.model_validate(order), Project.find(), place).model_dump()
 
 
@@ -65,15 +66,23 @@ def _follow(work: Session, runner: DaskTaskRunner, engine: Engine, ordered: list
     ]
     try:
         for ended in as_completed(list[PrefectFuture[dict[str, Any]]](begun)):
-            dispatch.receive(work, Delivery.model_validate(ended.result()))
+            with given_up("a training"):
+                dispatch.receive(work, Delivery.model_validate(ended.result()))
+    finally:
+        runner.client.cancel([future.wrapped_future for future in begun])
+
+
+@contextmanager
+def given_up(what: str) -> Iterator[None]:
+    """Say in one sentence what Dask gives to no further worker."""
+    try:
+        yield
     except KilledWorker as error:
         raise ConvoyError(
-            f"a training was given up, as worker after worker was killed over it (the last was "
+            f"{what} was given up, as worker after worker was killed over it (the last was "
             f"{error.last_worker.address}): look whether their memory ran out, then run again; it "
             f"goes on from there."
         ) from error
-    finally:
-        runner.client.cancel([future.wrapped_future for future in begun])
 
 
 @contextmanager
@@ -130,15 +139,15 @@ def _runner(project: Project, engine: Engine) -> DaskTaskRunner:
     return DaskTaskRunner(cluster_kwargs=cluster)
 
 
-def _place(workers: int) -> errand.Place:
+def place_of(workers: int) -> Place:
     """Return which of this machine's workers this one is, for its share of cores and GPUs."""
     here = get_worker()
     if workers and isinstance(here.name, int):
-        return errand.Place(here.name, workers)
+        return Place(here.name, workers)
     host = here.address.rpartition(":")[0]
     there = get_client().scheduler_info(n_workers=-1)["workers"]
     beside = sorted(address for address in there if address.rpartition(":")[0] == host)
-    return errand.Place(beside.index(here.address), len(beside))
+    return Place(beside.index(here.address), len(beside))
 
 
 @contextmanager

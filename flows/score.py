@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from convoy import stories
+from convoy import engine, stories
 from convoy.pipeline import scoring
 from convoy.pipeline.scoring import Scored
 from convoy.project import Project
@@ -26,7 +26,7 @@ def predict(
     project: Project, model: str, paths: list[str], output: str | None, form: Form
 ) -> Scored:
     """Return what came of the batch; one that was cut off is gone on with by the next run."""
-    return scoring.score(project, model, paths, output, form)
+    return scoring.score(project, model, paths, output, form, _means())
 
 
 @flow(name="score", description=__doc__, on_failure=[notify], on_crashed=[notify])
@@ -42,6 +42,7 @@ def score(
         form: what kind of table.
     """
     project = Project.find()
+    engine.chosen()  # refused here, before anything is started
     try:
         with served(project, "", turns=False):
             result = predict(project, model, paths, output, form)
@@ -49,3 +50,11 @@ def score(
     except STOPS as stop:
         return cancelled(stop)
     return result.model_dump()
+
+
+def _means() -> scoring.Means | None:
+    if (found := engine.chosen()) is None:
+        return None
+    from flows.portions import elsewhere  # Dask, which nobody else waits for
+
+    return elsewhere(found)

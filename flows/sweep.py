@@ -1,5 +1,6 @@
 """A sweep: ingest, then the trials of one architecture's recipes, some at the same time."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from prefect import flow, task
@@ -9,10 +10,11 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from convoy import sweep_outcome
+from convoy import engine, sweep_outcome
 from convoy.pipeline.sweep import Sweep, finish
+from convoy.pipeline.trainers import Trainer, here
 from convoy.pipeline.trial import try_one
-from convoy.plan import make_plan
+from convoy.plan import Plan, make_plan
 from convoy.project import Project
 from flows import crashed
 from flows.ingest import ingest
@@ -23,7 +25,7 @@ from flows.stopping import STOPS, cancelled
 @task(cache_policy=NO_CACHE)
 def trial(work: Sweep) -> str:
     """Return how the trial ended; one that was cut off is gone on with by the next run."""
-    return try_one(work, device)
+    return try_one(work)
 
 
 @flow(name="sweep", description=__doc__)
@@ -39,11 +41,11 @@ def sweep(
     """
     plan = make_plan(Project.find(), dataset, [architecture], overrides or ())
     try:
-        with crashed.untagged(), Sweep(plan, str(flow_run.id)) as work:
+        with crashed.untagged(), Sweep(plan, str(flow_run.id), _trainer(plan)) as work:
             crashed.settle(work.dead_flow_runs)
             ingest(work)
-            # The workers' launchers end first, so that no thread waits for a training.
-            threads: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(work.sweep.parallel)
+            # What trains ends first, so that no thread waits for it.
+            threads: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(work.trainer.places)
             with threads as workers, work.trials():
                 begun = [workers.submit(trial, {"work": work}) for _ in work.due()]
                 for ended in as_completed(list[PrefectFuture[str]](begun)):
@@ -53,3 +55,13 @@ def sweep(
         return cancelled(stop)
     sweep_outcome.keep(plan, result)
     return result.model_dump()
+
+
+def _trainer(plan: Plan) -> AbstractContextManager[Trainer]:
+    """Return what trains: programs of this machine, or the engine's workers."""
+    asked = plan.settings.sweep(plan.architectures[0])
+    if (found := engine.chosen()) is None:
+        return here(plan.project, min(asked.parallel, asked.trials), device)
+    from flows.trials import elsewhere  # Dask, which nobody else waits for
+
+    return elsewhere(plan.project, found, asked.trials)

@@ -1,4 +1,4 @@
-"""Where trainings run: on this machine one after another, or on the workers of a Dask cluster.
+"""Where trainings and batches run: on this machine, or on the workers of a Dask cluster.
 
 `CONVOY_ENGINE` says it, an environment variable, because it decides where and never what.
 """
@@ -25,7 +25,7 @@ class Engine:
     """A cluster: one of this machine for as long as a run takes, or one that is there already."""
 
     workers: int = 0
-    """Processes of a cluster of this machine, one training each; 0 with an `address`."""
+    """Processes of a cluster of this machine, one training or part each; 0 with an `address`."""
     address: str = ""
     """The scheduler of a cluster that others have started."""
 

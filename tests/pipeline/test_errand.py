@@ -12,6 +12,7 @@ from convoy.errors import NotReproducible, Stopped
 from convoy.pipeline import dispatch, errand
 from convoy.pipeline.order import Order
 from convoy.pipeline.session import Session
+from convoy.pipeline.workplace import Place, end_programs
 from convoy.plan import make_plan
 from convoy.project import Project
 from convoy.training.spec import finished
@@ -45,14 +46,14 @@ class Ordering(Session):
 @pytest.fixture
 def clone(ingested: Project, tmp_path: Path) -> Iterator[Project]:
     yield clone_of(ingested, tmp_path / "clone")
-    errand.end_programs()
+    end_programs()
 
 
 @pytest.mark.soak
 def test_a_clone_trains_and_the_files_come_home_verified(ingested: Project, clone: Project) -> None:
     work = Ordering(ingested, SHORT)
     order = work.order()
-    delivery = errand.carry_out(order, clone, errand.Place())
+    delivery = errand.carry_out(order, clone, Place())
     assert not delivery.kept
     dispatch.receive(work, delivery)
     assert work.delivered == {"mlp"}
@@ -67,11 +68,11 @@ def test_a_clone_trains_and_the_files_come_home_verified(ingested: Project, clon
 
     # The answer was lost, and the order comes to a worker that has nothing of it.
     shutil.rmtree(there)
-    again = errand.carry_out(order, clone, errand.Place())
+    again = errand.carry_out(order, clone, Place())
     assert again.kept and again.run_id == delivery.run_id
 
     with pytest.raises(NotReproducible, match=r"has other code or libraries .*check that commit"):
-        errand.carry_out(order.model_copy(update={"key": "another"}), clone, errand.Place())
+        errand.carry_out(order.model_copy(update={"key": "another"}), clone, Place())
 
 
 @pytest.mark.soak
@@ -82,7 +83,7 @@ def test_a_training_whose_order_was_taken_back_ends_and_can_go_on(
     order = work.order()
     dispatch.give_up(work, "KILLED")
     with pytest.raises(Stopped):
-        errand.carry_out(order, clone, errand.Place())
+        errand.carry_out(order, clone, Place())
     (run,) = work.client.search_runs([work.experiment], "tags.`convoy.architecture` = 'mlp'")
     assert run.info.status == "KILLED"
     assert finished(clone.runs / order.key[:32]) is None

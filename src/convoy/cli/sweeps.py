@@ -26,7 +26,7 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Look for a better recipe: many trainings, bad ones given up; goes on where it was."""
-    from convoy import architectures, sweep_outcome, versions
+    from convoy import architectures, engine, sweep_outcome, versions
     from convoy.addresses import compare_address, mlflow_interface
     from convoy.plan import make_plan
 
@@ -39,6 +39,7 @@ def sweep(
     kept = sweep_outcome.unchanged(plan)
     if kept is None:
         # refused here, before anything is started
+        engine.chosen()
         for tried in (recipe, *space.extremes(recipe)):
             plan.check_recipe(architecture, tried)
         versions.check(here, plan.dataset)

@@ -5,6 +5,7 @@ after it is done as ever: nothing downstream knows where a training ran.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from convoy import open_runs, tracking, training_files
@@ -14,25 +15,38 @@ from convoy.pipeline.errand import origin
 from convoy.pipeline.order import Delivery, Order
 from convoy.pipeline.session import Session
 from convoy.progress import Epoch, Event, Step, report
+from convoy.recipe import Recipe
 from convoy.training.spec import training_key
 
 
 def orders(work: Session) -> list[Order]:
     """Return orders for the architectures that are not trained yet; bring home those elsewhere."""
-    found = [_order(work, name) for name in work.plan.architectures]
-    return [order for order in found if not _is_there(work, order)]
+    plan = work.plan
+    found = (order(work, n, plan.settings.recipe(n), plan.overrides) for n in plan.architectures)
+    return [one for one in found if not _is_there(work, one)]
 
 
-def _order(work: Session, architecture: str) -> Order:
-    run, recipe = work.plan.settings.run, work.plan.settings.recipe(architecture)
+def order(
+    work: Session,
+    architecture: str,
+    recipe: Recipe,
+    overrides: Sequence[str],
+    evaluated: bool = True,
+) -> Order:
+    """Return the order for a training by this recipe, in the place of the settings' own."""
+    run, settings = work.plan.settings.run, work.plan.settings
     decided = (architecture, recipe, run.seed, work.version.digest, run.deterministic)
+    told = settings.model_copy(
+        update={"recipes": {**settings.recipes, architecture: recipe}, "sweeps": {}}
+    )
     return Order(
         architecture=architecture,
         key=training_key(*decided),
         dataset=work.plan.dataset,
         version=work.version.hash,
-        settings=work.plan.settings.model_dump(mode="json", by_alias=True),
-        overrides=list(work.plan.overrides),
+        settings=told.model_dump(mode="json", by_alias=True),
+        overrides=list(overrides),
+        evaluated=evaluated,
         stamps=asdict(work.stamps),
         experiment=work.experiment,
         run_id=work.run_id,

@@ -12,19 +12,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from convoy import architectures, engine, environment, open_runs, store, tracking, training_files
+from convoy import architectures, environment, open_runs, store, tracking, training_files
 from convoy.errors import ConvoyError, NotReproducible, Stopped
 from convoy.owners import this_owner
 from convoy.pipeline import inspection, training
 from convoy.pipeline.order import Delivery, Order
 from convoy.pipeline.session import Session
+from convoy.pipeline.workplace import Place, launcher_of_thread
 from convoy.plan import Plan
-from convoy.programs import cores
 from convoy.programs.entry import Emit
 from convoy.programs.launcher import PRELOADED, STOPPED, Launcher
 from convoy.project import Project
@@ -34,14 +33,6 @@ from convoy.versions.fetching import fetched
 
 PULSE = 2.0
 """Seconds between two looks at whether an order still stands."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which of the workers of this machine this one is."""
-
-    number: int = 0
-    workers: int = 1
 
 
 def carry_out(order: Order, project: Project, place: Place) -> Delivery:
@@ -56,8 +47,14 @@ def carry_out(order: Order, project: Project, place: Place) -> Delivery:
         folder = project.runs / order.key[:32]
         training_files.bring_finished(work.client, work.experiment, order.key, folder)
         run_id = training.train(work, order.architecture)
-        training.evaluate(work, order.architecture)
-        inspection.inspect(work, order.architecture)
+        if order.evaluated:
+            training.evaluate(work, order.architecture)
+            inspection.inspect(work, order.architecture)
+        else:
+            result = work.trainings[order.architecture].result
+            tracking.log_metrics(work.client, run_id, training.figures_of(result))
+            tracking.mark(work.client, run_id, training.tags_of(result))
+            work.close(run_id)
         work.hand_over(run_id)
         kept = work.trainings[order.architecture].kept
         seconds = time.monotonic() - began
@@ -94,7 +91,9 @@ class Errand(Session):
         self._refuse_other_code()
         self.version = fetched(self.project, self.order.dataset, self.order.version)
         self.manifest = self.version.manifest
-        self.launcher = _Stoppable(_launcher(self.project, self.place), self._over)
+        modules = PRELOADED if self.order.evaluated else PRELOADED[:1]
+        launcher = launcher_of_thread(self.project, self.place, *modules)
+        self.launcher = _Stoppable(launcher, self._over)
         self._resources.enter_context(self._watching())
         return self
 
@@ -186,32 +185,3 @@ class _Stoppable(Launcher):
 def origin(project: Project) -> str:
     """Return what tells this machine's folder of a project from all others."""
     return f"{this_owner().rsplit(':', 2)[0]}:{project.root}"
-
-
-_of_thread = threading.local()
-
-
-def _launcher(project: Project, place: Place) -> Launcher:
-    """Return the preloaded parent of this thread's programs, started with its first order.
-
-    It ends with this process, as its input closes then, or by `end_programs`.
-    """
-    if not isinstance(getattr(_of_thread, "launcher", None), Launcher):
-        log, threads = project.state / "programs.log", dict[str, str]()
-        if place.workers > 1:
-            threads = cores.share(place.number, place.workers, cores.available())
-            if gpus := engine.gpus():
-                # This process's own, as what stands there would win against a launcher's.
-                os.environ["CUDA_VISIBLE_DEVICES"] = gpus[place.number % len(gpus)]
-        _of_thread.launcher = Launcher(
-            *PRELOADED, log=log, scratch=project.scratch, threads=threads or None
-        )
-    launcher: Launcher = _of_thread.launcher
-    return launcher
-
-
-def end_programs() -> None:
-    """End the preloaded parent of this thread's programs, if there is one."""
-    if isinstance(launcher := getattr(_of_thread, "launcher", None), Launcher):
-        with launcher:
-            _of_thread.launcher = None

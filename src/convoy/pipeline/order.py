@@ -23,6 +23,8 @@ class Order(BaseModel):
     settings: dict[str, Any]
     """All of params.yaml, with what `--set` changed."""
     overrides: list[str]
+    evaluated: bool
+    """Whether it is evaluated and inspected too; a sweep's trials are not."""
     stamps: dict[str, Any]
     experiment: str
     run_id: str

@@ -8,7 +8,8 @@ changed is predicted again, and one that was only copied or touched is not.
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,10 +54,35 @@ class Scored(BaseModel):
     output: str
 
 
+@dataclass(frozen=True)
+class Due:
+    """What of a batch a model's version has not seen yet."""
+
+    project: Project
+    uri: str
+    """Where MLflow is."""
+    chosen: registry.Registered
+    base: Path
+    """The folder of all that this version has said."""
+    files: Sequence[tuple[str, str]]
+    """Path and sha256 of each."""
+
+
+Means = Callable[[Due], None]
+"""What predicts the files that are due, and leaves a file for each of their `parts`."""
+
+
 def score(
-    project: Project, model: str, paths: Sequence[str], output: str | None, form: Form
+    project: Project,
+    model: str,
+    paths: Sequence[str],
+    output: str | None,
+    form: Form,
+    means: Means | None = None,
 ) -> Scored:
     """Predict the files, folders and patterns of `paths`, from the project's top; write the table.
+
+    They are predicted by `means`, or by a program of this machine.
 
     Raises `UsageError` for an unknown model and `DataRefused` where there is no file.
     """
@@ -74,7 +100,7 @@ def score(
         hashed = [(str(file), digests.file(file)) for file in files]
         fresh = list(dict.fromkeys(pair for pair in hashed if pair not in known))
         if fresh:
-            _predict(project, client.tracking_uri, chosen, base, fresh)
+            (means or predict_here)(Due(project, client.tracking_uri, chosen, base, fresh))
             known = kept_rows(base)
         rows = [known[pair] for pair in sorted(set(hashed))]
         write_table(target, rows, form)
@@ -131,18 +157,13 @@ def write_table(target: Path, rows: Sequence[Row], form: Form) -> None:
         settle(stream, target)
 
 
-def _predict(
-    project: Project,
-    uri: str,
-    chosen: registry.Registered,
-    base: Path,
-    fresh: Sequence[tuple[str, str]],
-) -> None:
-    log = project.state / "programs.log"
+def predict_here(due: Due) -> None:
+    """Predict the files that are due in one program, part after part."""
+    project, log = due.project, due.project.state / "programs.log"
     with Launcher(PROGRAM, log=log, scratch=project.scratch) as launcher:
         # It imports torch while the model's files are brought and verified.
-        model = registry.download(chosen, base / f"model-{os.getpid()}", uri)
-        spec = {"model": str(model), "parts": parts(fresh, base)}
+        model = registry.download(due.chosen, due.base / f"model-{os.getpid()}", due.uri)
+        spec = {"model": str(model), "parts": parts(due.files, due.base)}
 
         def follow(event: dict[str, Any]) -> None:
             report(Images("score", event["done"]))

@@ -1,17 +1,16 @@
 """A sweep: trainings of one architecture whose recipes Optuna chooses, several at a time."""
 
-import queue
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from convoy import notes, tracking
 from convoy.pipeline.session import Session
+from convoy.pipeline.trainers import Trainer
 from convoy.plan import Plan
-from convoy.programs.launcher import Launcher, start_worker
 from convoy.progress import Step, report
 from convoy.search import KEY, STATES, Search, open_search
 from convoy.sweep_outcome import SweepOutcome, TrialRow, override, run_overrides, study_key
@@ -21,12 +20,14 @@ if TYPE_CHECKING:
 
 
 class Sweep(Session):
-    """One sweep on one project: a study, and a preloaded parent of trainings for each worker."""
+    """One sweep on one project: a study, and what trains its trials."""
 
     search: Search
+    trainer: Trainer
 
-    def __init__(self, plan: Plan, flow_run: str) -> None:
+    def __init__(self, plan: Plan, flow_run: str, trainer: AbstractContextManager[Trainer]) -> None:
         super().__init__(plan, flow_run)
+        self._trainer = trainer
         (self.architecture,) = plan.architectures
         self.sweep = plan.settings.sweep(self.architecture)
         self.recipe = plan.settings.recipe(self.architecture)
@@ -34,16 +35,10 @@ class Sweep(Session):
         self.is_over = False
         """Whether the trials that still run are to end, and no more to begin."""
         self._keys: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._launchers: list[Launcher] = []
-        self._idle: queue.SimpleQueue[Launcher] = queue.SimpleQueue()
 
     def _start_programs(self, opened: ExitStack) -> None:
         self.began = time.monotonic()
-        workers = min(self.sweep.parallel, self.sweep.trials)
-        for place in range(workers):
-            launcher = opened.enter_context(start_worker(self.project, place, workers))
-            self._launchers.append(launcher)
-            self._idle.put(launcher)
+        self.trainer = opened.enter_context(self._trainer)
 
     def _steps(self) -> tuple[str, ...]:
         return tuple(f"trial {number}" for number in range(self.sweep.trials))
@@ -71,18 +66,11 @@ class Sweep(Session):
             yield
         finally:
             self.is_over = True
-            for launcher in self._launchers:
-                launcher.close()
+            self.trainer.end()
 
-    @contextmanager
-    def launcher_for(self, key: str) -> Iterator[Launcher]:
-        """A launcher of one's own, while no other worker is at the training of this key."""
-        with self._keys[key]:
-            launcher = self._idle.get()
-            try:
-                yield launcher
-            finally:
-                self._idle.put(launcher)
+    def alone(self, key: str) -> AbstractContextManager[bool]:
+        """Hold the training of this key: no other trial is at it meanwhile."""
+        return self._keys[key]
 
     def value(self, metrics: dict[str, float]) -> float:
         """Return what the sweep looks for of an epoch's metrics, always on the split `val`."""

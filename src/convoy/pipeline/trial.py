@@ -6,15 +6,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from convoy import notes, tracking
+from convoy import notes, tracking, training_files
 from convoy.errors import ConvoyError, RecipeFailed, Stopped, UsageError
 from convoy.pipeline.sweep import Sweep
-from convoy.pipeline.training import figures_of, fit, tags_of
-from convoy.programs.launcher import Launcher
+from convoy.pipeline.trainers import Job
+from convoy.pipeline.training import figures_of, tags_of
 from convoy.progress import Step, report
 from convoy.recipe import Recipe
 from convoy.search import KEY, STATES, Tried
-from convoy.slots import Slot, unshared
 from convoy.space import with_values
 from convoy.sweep_outcome import override, run_overrides
 from convoy.training.spec import TrainingResult, finished, history, training_key
@@ -24,7 +23,7 @@ TRIAL = "convoy.trial"
 PRUNED = "pruned"
 
 
-def try_one(work: Sweep, slot: Slot = unshared) -> str:
+def try_one(work: Sweep) -> str:
     """Take the next trial, train as it says unless that was done before; return how it ended.
 
     What goes wrong with its recipe alone fails the trial; all else is raised and the trial can go
@@ -44,22 +43,32 @@ def try_one(work: Sweep, slot: Slot = unshared) -> str:
     decided = (work.architecture, recipe, run.seed, work.version.digest, run.deterministic)
     key = training_key(*decided)
     tried.remember(**{KEY: key})
-    with work.launcher_for(key) as launcher:
+    with work.alone(key):
         if earlier := work.search.earlier(tried, key):
             work.search.repeat(tried, earlier)
             report(Step(step, "kept", f"the same as trial {earlier.number}"))
             return STATES[earlier.state]
-        found, result = (
-            tracking.find(work.client, work.experiment, key),
-            finished(_folder(work, key)),
-        )
-        if found and result and tracking.is_finished(found):
-            return _complete(work, tried, str(found.info.run_id), result)
-        with slot(step):
-            return _train(work, launcher, tried, recipe, key)
+        if ended := _ended(work, tried, key):
+            return ended
+        with work.trainer.slot(step):
+            return _train(work, tried, recipe, key)
 
 
-def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: str) -> str:
+def _ended(work: Sweep, tried: Tried, key: str) -> str | None:
+    """Complete a trial whose training is there, here or elsewhere; None where it is not."""
+    folder = _folder(work, key)
+    if not training_files.bring_finished(work.client, work.experiment, key, folder):
+        return None
+    run, result = tracking.find(work.client, work.experiment, key), finished(folder)
+    assert run and result
+    run_id = str(run.info.run_id)
+    own = {SWEEP: work.study, TRIAL: str(tried.number)}
+    if own.items() <= run.data.tags.items():  # cut off before its run could say so
+        _describe(work, tried, run_id, _came(result), {})
+    return _complete(work, tried, run_id, result)
+
+
+def _train(work: Sweep, tried: Tried, recipe: Recipe, key: str) -> str:
     step, folder = f"trial {tried.number}", _folder(work, key)
     run_id = tracking.open_training(
         work.client,
@@ -76,14 +85,17 @@ def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: s
     _describe(work, tried, run_id, "not at its end yet", tags)
     last: dict[str, Any] = {}
 
-    def watch(row: dict[str, Any]) -> None:
+    def watch(row: dict[str, Any]) -> bool:
         tried.report(row["epoch"], work.value(row["metrics"]))
-        if not last and row["epoch"] < row["epochs"] and tried.is_hopeless():
-            last.update(row)
-            launcher.stop()
+        if last or row["epoch"] == row["epochs"] or not tried.is_hopeless():
+            return False
+        last.update(row)
+        return True
 
+    overrides = tuple(_overrides(work, tried))
     try:
-        result = fit(work, launcher, step, work.architecture, recipe, folder, run_id, watch)
+        job = Job(step, work.architecture, recipe, overrides, folder, run_id)
+        result = work.trainer.fit(work, job, watch)
     except RecipeFailed as error:
         _describe(work, tried, run_id, f"failed: {str(error).rstrip('.')}", {})
         tracking.close(work.client, run_id, "FAILED")
@@ -99,13 +111,16 @@ def _train(work: Sweep, launcher: Launcher, tried: Tried, recipe: Recipe, key: s
     for row in history(folder):
         tried.report(row["epoch"], work.value(row["metrics"]))
     tracking.log_metrics(work.client, run_id, figures_of(result))
-    came = (
+    _describe(work, tried, run_id, _came(result), tags_of(result))
+    tracking.close(work.client, run_id)
+    return _complete(work, tried, run_id, result)
+
+
+def _came(result: TrainingResult) -> str:
+    return (
         f"validation accuracy **{result.val_accuracy:.2%}**, loss {result.val_loss:.4f}, of epoch "
         f"{result.best_epoch} of {result.epochs}"
     )
-    _describe(work, tried, run_id, came, tags_of(result))
-    tracking.close(work.client, run_id)
-    return _complete(work, tried, run_id, result)
 
 
 def _folder(work: Sweep, key: str) -> Path:
@@ -141,12 +156,15 @@ def _failed(work: Sweep, tried: Tried, reason: str, run_id: str | None = None) -
 
 
 def _describe(work: Sweep, tried: Tried, run_id: str, came: str, tags: Mapping[str, str]) -> None:
-    values = [override(work.architecture, *pair) for pair in tried.values.items()]
-    overrides = [*run_overrides(work.plan), *values]
-    how = notes.again(work.stamps, work.plan, [work.architecture], overrides)
+    how = notes.again(work.stamps, work.plan, [work.architecture], _overrides(work, tried))
     named = f"Trial {tried.number}"
     note = notes.trial(named, work.architecture, tried.values, came, work.stamps, how)
     tracking.describe(work.client, run_id, note, tags)
+
+
+def _overrides(work: Sweep, tried: Tried) -> list[str]:
+    values = (override(work.architecture, *pair) for pair in tried.values.items())
+    return [*run_overrides(work.plan), *values]
 
 
 def _remember(tried: Tried, run_id: str, metrics: dict[str, float], epochs: int) -> None:

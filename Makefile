@@ -28,7 +28,7 @@ run: setup       ## the whole pipeline on the embedded default
 test: setup      ## all tests but the long ones
 	@$(PYTEST) -m "not soak"
 
-soak: setup      ## the long tests: many crashes, many at once, a team's servers (an hour)
+soak: setup      ## the long tests: many crashes, many at once, a team's servers (hours)
 	@$(PYTEST) -m soak
 
 check: lint      ## format, lint, types, floors, fast tests

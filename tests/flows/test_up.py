@@ -173,9 +173,16 @@ def test_parameters_that_are_none_are_refused_before_anything_runs(up: Up) -> No
         assert done.code == 2 and "refuses that" in done.sentence, told
 
 
-def test_a_trigger_runs_the_pipeline_and_both_servers_know_of_it(up: Up) -> None:
+@pytest.fixture(scope="module")
+def trained(up: Up) -> str:
+    """The flow run of a pipeline that has made the first champion."""
     run = _trigger(up)
     assert _end(up, run) == "COMPLETED"
+    return run
+
+
+def test_a_trigger_runs_the_pipeline_and_both_servers_know_of_it(up: Up, trained: str) -> None:
+    run = trained
     compared = convoy(up.root, "compare", "--json")
     assert compared.code == 0, compared.err
     assert compared.json()["address"].startswith(up.mlflow)
@@ -190,6 +197,7 @@ def test_a_trigger_runs_the_pipeline_and_both_servers_know_of_it(up: Up) -> None
     assert f"{up.mlflow}/#/experiments/" in story["data"] and "report.html" in story["data"]
 
 
+@pytest.mark.usefixtures("trained")
 def test_new_files_start_one_run_which_has_nothing_to_do(up: Up) -> None:
     (up.root / "photos" / "1.png").write_bytes(b"new")
     tagged = {"flow_runs": {"tags": {"all_": ["triggered", "photos"]}}}
@@ -201,6 +209,7 @@ def test_new_files_start_one_run_which_has_nothing_to_do(up: Up) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("trained")
 def test_the_champion_is_scored_again_and_a_batch_is_predicted(up: Up) -> None:
     again = convoy(up.root, "trigger", "evaluate/weekly", "--json").json()["flow_run"]
     told = ("--set", "model=digits@champion", "--set", "paths=[.convoy/samples/digits]")

@@ -207,10 +207,10 @@ def _write_samples(work: Session) -> Path:
     first: dict[str, int] = {}
     for one in where.of("test"):
         first.setdefault(where.stored[one].label, int(one))
-    for place, label in enumerate(work.manifest["classes"]):
-        if label not in first:
-            continue
-        pixels = shards.gather(work.version.files, where, np.array([first[label]]))[0]
+    shown = [place for place, label in enumerate(work.manifest["classes"]) if label in first]
+    chosen = np.array([first[work.manifest["classes"][place]] for place in shown])
+    images = shards.gather(work.version.files, where, chosen)
+    for place, pixels in zip(shown, images, strict=True):
         inks = work.manifest["channels"] == "cmyk"
         picture = Image.fromarray(pixels, "CMYK") if inks else Image.fromarray(pixels.squeeze())
         # Named by its place among the classes: a class name need not be a file name.

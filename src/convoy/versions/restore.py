@@ -56,7 +56,8 @@ def _check_out(project: Project, dataset: str, entry: journal.Entry) -> None:
             )
     dvc(project, "checkout", "--force", *(s for s in stages_of(dataset) if s in entry.stages))
     prepared = project.prepared(dataset)
-    for left in prepared.parent.glob(f".{prepared.name}.*"):  # by an ingest that was killed
+    for kind in ("draft", "former"):  # which an ingest that was killed may have left
+        left = prepared.with_name(f".{prepared.name}.{kind}")
         shutil.rmtree(left, ignore_errors=True)
 
 

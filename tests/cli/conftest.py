@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.clones import copy_of
 from tests.conftest import Once
 from tests.terminal import convoy, git
 
 
 @pytest.fixture(scope="session")
 def served(_ready: Path, once: Once) -> Path:
-    """A clone after a short run: one version, the champion. Tests leave it as it is."""
+    """A clone after a short run: one version, the champion.
+
+    All tests share it, those of other processes too, and leave it as it is.
+    """
     return once("served", partial(_serve, _ready))
 
 
@@ -31,6 +35,12 @@ def _serve(ready: Path, root: Path) -> None:
     git(root, "commit", "--quiet", "--all", "--message", "Short recipes")
     done = convoy(root, "run")
     assert done.code == 0, done.err
+
+
+@pytest.fixture
+def mine(served: Path, tmp_path: Path) -> Path:
+    """A copy of that project which a test may change, its store and artifacts too."""
+    return copy_of(served, tmp_path / "project")
 
 
 @pytest.fixture

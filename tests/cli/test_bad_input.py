@@ -96,17 +96,13 @@ def test_a_folder_that_is_no_git_checkout_is_refused(bare: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_torn_dvc_lock_is_refused(served: Path) -> None:
-    lock = served / "dvc.lock"
-    kept = lock.read_bytes()
-    torn = kept[:200] + b"\n  : ["
+def test_a_torn_dvc_lock_is_refused(mine: Path) -> None:
+    lock = mine / "dvc.lock"
+    torn = lock.read_bytes()[:200] + b"\n  : ["
     lock.write_bytes(torn)
-    try:
-        done = convoy(served, "run")
-        assert lock.read_bytes() == torn
-    finally:
-        lock.write_bytes(kept)
+    done = convoy(mine, "run")
     assert done.code == 4
+    assert lock.read_bytes() == torn
     assert f"{lock} is not valid YAML: restore it with `git checkout dvc.lock`" in done.sentence
 
 
@@ -151,33 +147,30 @@ def test_a_corrupt_store_is_refused_and_left_as_it_is(bare: Path, command: str) 
 
 
 @pytest.mark.slow
-def test_a_locked_store_is_said_to_be_in_use(served: Path) -> None:
-    database = served / ".convoy" / "mlflow.db"
+def test_a_locked_store_is_said_to_be_in_use(mine: Path) -> None:
+    database = mine / ".convoy" / "mlflow.db"
     with closing(sqlite3.connect(database, isolation_level=None)) as holder:
         holder.execute("begin exclusive")
-        done = convoy(served, "models")
+        done = convoy(mine, "models")
     assert done.code == 1
     assert "is in use by another program that locks it: end that one" in done.sentence
 
 
 @pytest.mark.slow
-def test_data_that_is_not_what_dvc_lock_records_is_refused_and_left_alone(served: Path) -> None:
-    (prepared,) = (served / "data/prepared/digits/shards").glob("*.csv")
+def test_data_that_is_not_what_dvc_lock_records_is_refused_and_left_alone(mine: Path) -> None:
+    (prepared,) = (mine / "data/prepared/digits/shards").glob("*.csv")
     kept = prepared.read_bytes()
     damaged = kept.replace(b",test,", b",train,", 1)
     assert damaged != kept
     prepared.chmod(0o644)
     prepared.write_bytes(damaged)
-    try:
-        done = convoy(served, "run")
-        assert prepared.read_bytes() == damaged
-    finally:
-        prepared.write_bytes(kept)
+    done = convoy(mine, "run")
     assert done.code == 4
+    assert prepared.read_bytes() == damaged
     last = Done(done.code, done.out, done.err.splitlines()[-1])
     assert f"{prepared} is not what dvc.lock records" in last.sentence
     assert "Traceback" not in done.err
-    assert git(served, "status", "--porcelain") == ""
+    assert git(mine, "status", "--porcelain") == ""
 
 
 @pytest.mark.slow

@@ -8,7 +8,6 @@ from mlflow import MlflowClient
 
 from convoy import tracking
 from convoy.evaluation.predictions import FILE, Predictions, Scored
-from tests.clones import copy_of
 from tests.terminal import convoy
 
 pytestmark = pytest.mark.slow
@@ -22,12 +21,6 @@ def client_of(root: Path) -> MlflowClient:
 def only_run(root: Path) -> dict[str, Any]:
     (run,) = convoy(root, "compare", "--json").json()["runs"]
     return dict(run)
-
-
-@pytest.fixture
-def mine(served: Path, tmp_path: Path) -> Path:
-    """A copy of the project that a test may change, its store and artifacts too."""
-    return copy_of(served, tmp_path / "project")
 
 
 def twin(root: Path, run: dict[str, Any], folder: Path) -> str:

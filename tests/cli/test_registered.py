@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clones import copy_of
 from tests.terminal import Done, convoy
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def mine(served: Path, tmp_path: Path) -> Path:
-    """The project of one champion, to change."""
-    return copy_of(served, tmp_path / "project")
 
 
 def tagged(root: Path, key: str, value: object) -> None:

@@ -12,6 +12,7 @@ from convoy import views
 from convoy.addresses import CLASSIC, artifact_address, runs_address
 from convoy.report import REPORT
 from tests.browser import Browser, browser, program
+from tests.clones import copy_of
 from tests.flows.conftest import Chapter
 from tests.servers import mlflow_server
 from tests.terminal import convoy
@@ -40,9 +41,10 @@ class Served:
 @pytest.fixture(scope="module")
 def served(first: Chapter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     program()  # without a browser nothing here is worth a server
-    database = f"sqlite:///{first.root / '.convoy' / 'mlflow.db'}"
+    root = copy_of(first.root, tmp_path_factory.mktemp("copy") / "project")
+    database = f"sqlite:///{root / '.convoy' / 'mlflow.db'}"
     with mlflow_server(tmp_path_factory.mktemp("server"), database) as base:
-        yield Served(first.root, base, first.done.json())
+        yield Served(root, base, first.done.json())
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@
 In a fresh clone with its own state: the first start creates both databases, the second finds them.
 The peers are in the same run: Prefect's and MLflow's own commands, started at the same moment and
 asked by HTTP until both answer. Then the pipeline of one network, embedded (`convoy run`) and
-served (`convoy trigger`), over the seconds inside its fit.
+served (`convoy trigger`), over the seconds inside its fit. Last, a run that Prefect is told to
+cancel, until the processes of its training are gone.
 """
 
 import json
@@ -23,6 +24,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks.rows import Row, keep
 
@@ -42,6 +45,7 @@ def main() -> None:
         with _up(root, environ) as second:
             embedded_before = _run(root, environ, 3)
             served = _served(root, environ, second, 4)
+            cancelled = _cancelled(root, environ, second)
         embedded = _run(root, environ, 5)
         peers = _peers(Path(folder) / "peers", environ)
     rows = [
@@ -51,6 +55,7 @@ def main() -> None:
         Row("pipeline of one network around its fit, embedded, s", embedded),
         Row("the same with the server of convoy up, s", embedded_before),
         Row("the same served by the runner, s", served),
+        Row("a cancel until its training has ended, s", cancelled, 10),
     ]
     for row in rows:
         row.show()
@@ -76,7 +81,11 @@ def _up(root: Path, environ: dict[str, str]) -> Iterator[dict[str, Any]]:
             if line.startswith("Ready after"):
                 break
         seconds = time.monotonic() - began
-        yield {"seconds": seconds, **json.loads((root / ".convoy" / "up.json").read_text())}
+        yield {
+            "seconds": seconds,
+            "pid": up.pid,
+            **json.loads((root / ".convoy" / "up.json").read_text()),
+        }
     finally:
         up.send_signal(signal.SIGINT)
         up.communicate(timeout=120)
@@ -94,8 +103,37 @@ def _run(root: Path, environ: dict[str, str], epochs: int) -> float:
 
 def _served(root: Path, environ: dict[str, str], up: dict[str, Any], epochs: int) -> float:
     """Return the same of a run that the runner starts, from its trigger to its last state."""
-    told = ("--set", "architectures=[mlp]", "--set", f"overrides=['{EPOCHS}={epochs}']", "--json")
     began = time.monotonic()
+    address = f"{up['prefect']}/flow_runs/{_triggered(root, environ, epochs)}"
+    _wait(lambda: json.loads(_get(address))["state"]["type"] == "COMPLETED")
+    seconds = time.monotonic() - began
+    receipt = json.loads((root / ".convoy" / "receipts" / "digits.json").read_text())
+    return seconds - float(receipt["outcome"]["fit_seconds"])
+
+
+def _cancelled(root: Path, environ: dict[str, str], up: dict[str, Any]) -> float:
+    """Return the seconds from a cancel in Prefect to the end of the training's processes."""
+    address = f"{up['prefect']}/flow_runs/{_triggered(root, environ, 2000)}"
+    programs: list[psutil.Process] = []
+
+    def trains() -> bool:
+        family = psutil.Process(up["pid"]).children(recursive=True)
+        programs[:] = [one for one in family if "convoy.programs.preloaded" in one.cmdline()]
+        begun = (root / ".convoy/runs").glob("*/metrics.jsonl")
+        return len(programs) == 2 and any(not (f.parent / "result.json").exists() for f in begun)
+
+    _wait(trains)
+    began = time.monotonic()
+    _get(f"{address}/set_state", {"state": {"type": "CANCELLING"}})
+    psutil.wait_procs(programs)
+    seconds = time.monotonic() - began
+    _wait(lambda: json.loads(_get(address))["state"]["type"] == "CANCELLED")
+    return seconds
+
+
+def _triggered(root: Path, environ: dict[str, str], epochs: int) -> str:
+    """Have the runner begin a pipeline of one network; return its flow run."""
+    told = ("--set", "architectures=[mlp]", "--set", f"overrides=['{EPOCHS}={epochs}']", "--json")
     done = subprocess.run(
         [*CONVOY, "trigger", "nightly", *told],
         cwd=root,
@@ -104,12 +142,7 @@ def _served(root: Path, environ: dict[str, str], up: dict[str, Any], epochs: int
         text=True,
         check=True,
     )
-    run = json.loads(done.stdout)["flow_run"]
-    address = f"{up['prefect']}/flow_runs/{run}"
-    _wait(lambda: json.loads(_get(address))["state"]["type"] == "COMPLETED")
-    seconds = time.monotonic() - began
-    receipt = json.loads((root / ".convoy" / "receipts" / "digits.json").read_text())
-    return seconds - float(receipt["outcome"]["fit_seconds"])
+    return str(json.loads(done.stdout)["flow_run"])
 
 
 def _peers(folder: Path, environ: dict[str, str]) -> float:
@@ -160,9 +193,11 @@ def _answers(address: str) -> bool:
     return bool(_get(address))
 
 
-def _get(address: str) -> bytes:
+def _get(address: str, body: dict[str, Any] | None = None) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(address, timeout=5) as answer:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    with opener.open(request, timeout=5) as answer:
         content: bytes = answer.read()
         return content
 

@@ -33,25 +33,22 @@ def elsewhere(engine: Engine) -> Means:
     def predict(due: Due) -> None:
         done, ordered = 0, portion.portions(due)
         with open_engine(due.project, engine) as runner:
-            begun = [
-                runner.submit(
-                    predict_part,
-                    {"order": order.model_dump(), "number": number, "workers": engine.workers},
-                )
-                for number, order in enumerate(ordered.values(), 1)
-            ]
-            of_id = {one.task_run_id: place for place, one in enumerate(begun)}
-            outputs = list(ordered)
+            begun = {}
+            for number, (output, order) in enumerate(ordered.items(), 1):
+                told = {"order": order.model_dump(), "number": number, "workers": engine.workers}
+                future = runner.submit(predict_part, told)
+                begun[future.task_run_id] = future, order, output
+            futures = [future for future, _, _ in begun.values()]
             try:
-                for ended in as_completed(list[PrefectFuture[dict[str, Any]]](begun)):
-                    place = of_id[ended.task_run_id]
+                for ended in as_completed(list[PrefectFuture[dict[str, Any]]](futures)):
+                    future, order, output = begun[ended.task_run_id]
                     with given_up("a part of the batch"):
                         rows = Rows.model_validate(ended.result())
-                    done += portion.receive(ordered[outputs[place]], rows, outputs[place])
+                    done += portion.receive(order, rows, output)
                     # It is kept here: a worker that dies from now on does not have to make it anew.
-                    runner.client.cancel([begun[place].wrapped_future])
+                    runner.client.cancel([future.wrapped_future])
                     report(Images("score", done))
             finally:
-                runner.client.cancel([future.wrapped_future for future in begun])
+                runner.client.cancel([future.wrapped_future for future in futures])
 
     return predict

@@ -15,9 +15,9 @@ from prefect.schedules import Cron
 
 from convoy.deployments import Deployment, read_deployments
 from convoy.files import write_json
-from convoy.prefect_api import PrefectApi
 from convoy.prefect_server import wait_for
 from convoy.project import Project
+from convoy.server_versions import check_prefect
 from flows import interrupted
 
 LIMIT = 8
@@ -32,8 +32,9 @@ def main() -> None:
     """Serve until this process is asked to end."""
     project = Project.find()
     flows = [(one, _flow(one)) for one in read_deployments(project).deployments]
-    wait_for(os.environ["PREFECT_API_URL"])  # which starts while the flows are imported
-    PrefectApi().require_version()
+    server = os.environ["PREFECT_API_URL"]
+    wait_for(server)  # which starts while the flows are imported
+    check_prefect(server)
     try:
         asyncio.run(_serve(project, flows))
     finally:

@@ -8,8 +8,8 @@ from importlib.metadata import version
 
 import pytest
 
+from convoy import server_versions
 from convoy.errors import ConvoyError, UsageError
-from convoy.team import servers
 from tests.s3 import free_port
 
 
@@ -43,13 +43,15 @@ def newer(package: str, by: tuple[int, int]) -> str:
 
 def test_without_the_name_of_a_prefect_server_nothing_is_asked() -> None:
     with pytest.raises(UsageError, match="PREFECT_API_URL is not set"):
-        servers.require({})
+        server_versions.require({})
 
 
 def test_a_server_of_the_same_or_a_newer_minor_version_fits() -> None:
     for found in (version("prefect"), newer("prefect", (0, 1))):
         with answering(f'"{found}"') as (address, logins):
-            servers.require({"PREFECT_API_URL": address, "PREFECT_API_AUTH_STRING": "convoy:word"})
+            server_versions.require(
+                {"PREFECT_API_URL": address, "PREFECT_API_AUTH_STRING": "convoy:word"}
+            )
             assert logins == ["Basic Y29udm95OndvcmQ="]
 
 
@@ -58,8 +60,8 @@ def test_an_older_server_or_one_of_another_major_version_is_refused_by_name(
     by: tuple[int, int],
 ) -> None:
     for package, whose, check in (
-        ("prefect", "Prefect", servers.check_prefect),
-        ("mlflow", "MLflow", servers.check_mlflow),
+        ("prefect", "Prefect", server_versions.check_prefect),
+        ("mlflow", "MLflow", server_versions.check_mlflow),
     ):
         found = newer(package, by)
         with answering(found) as (address, _), pytest.raises(ConvoyError) as raised:
@@ -72,18 +74,18 @@ def test_an_older_server_or_one_of_another_major_version_is_refused_by_name(
 def test_a_password_that_is_missing_or_wrong_is_told_with_its_variable() -> None:
     with answering("", 401) as (address, _):
         with pytest.raises(ConvoyError, match="PREFECT_API_AUTH_STRING is not set"):
-            servers.check_prefect(address, {})
+            server_versions.check_prefect(address, {})
         names = {"MLFLOW_TRACKING_USERNAME": "mila", "MLFLOW_TRACKING_PASSWORD": "word"}
         with pytest.raises(ConvoyError, match="MLFLOW_TRACKING_PASSWORD is wrong"):
-            servers.check_mlflow(address, names)
+            server_versions.check_mlflow(address, names)
 
 
 def test_what_is_away_or_something_else_is_told_with_its_address_and_without_its_password() -> None:
     port = free_port()
     with pytest.raises(ConvoyError, match="Connection refused") as raised:
-        servers.check_mlflow(f"http://mila:word@127.0.0.1:{port}", {})
+        server_versions.check_mlflow(f"http://mila:word@127.0.0.1:{port}", {})
     assert f"//127.0.0.1:{port}" in str(raised.value) and "word" not in str(raised.value)
     with answering("<html>") as (address, _), pytest.raises(ConvoyError, match="no Prefect server"):
-        servers.check_prefect(address, {})
+        server_versions.check_prefect(address, {})
     with answering("", 404) as (address, _), pytest.raises(ConvoyError, match="status 404"):
-        servers.check_prefect(address, {})
+        server_versions.check_prefect(address, {})

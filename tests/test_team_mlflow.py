@@ -1,12 +1,14 @@
 """MLflow's server with users, as `deploy/` starts it, on SQLite: roles, and promotions by each."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from convoy import promotion, registry
+from convoy import promotion, registry, server_versions, store
 from convoy.client import Client, Forbidden
-from convoy.errors import UsageError
+from convoy.errors import ConvoyError, UsageError
+from convoy.project import Project
 from convoy.team.administration import Administration
 from tests.team_matrix import staff
 from tests.team_servers import Team, mlflow_alone
@@ -89,3 +91,16 @@ def test_a_user_has_one_role(staffed: Team, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(Forbidden):
         reader.create_experiment("ottos")
     assert reader.search_experiments() is not None
+
+
+def test_a_server_that_is_older_than_this_checkout_is_told_by_whatever_asks_it(
+    staffed: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client(staffed, "vera", monkeypatch)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", staffed.mlflow)
+    project = Project(tmp_path)
+    project.create_state()
+    assert store.connect(project).tracking_uri == staffed.mlflow
+    monkeypatch.setattr(server_versions, "version", lambda package: "99.1.0")
+    with pytest.raises(ConvoyError, match=r"has version \S+ and this checkout 99\.1\.0: bring"):
+        store.connect(project)

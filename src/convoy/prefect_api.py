@@ -6,7 +6,6 @@ import os
 import time
 import urllib.request
 from http.client import HTTPException
-from importlib.metadata import version
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
@@ -75,16 +74,6 @@ class PrefectApi:
                     f"mend PREFECT_API_URL."
                 ) from None
         raise AssertionError("the last try returns or raises")
-
-    def require_version(self) -> None:
-        """Refuse a server of another minor version: its answers may mean something else."""
-        ours = version("prefect")
-        theirs = str(self.ask("GET", "/admin/version"))
-        if theirs.split(".")[:2] != ours.split(".")[:2]:
-            raise ConvoyError(
-                f"the Prefect server {self.pages} is version {theirs} and this installation has "
-                f"{ours}: install the same minor version on both sides."
-            )
 
     def deployment(self, full_name: str) -> dict[str, Any]:
         """Return a deployment as the server has it. Raises `NotFound` where it has none."""

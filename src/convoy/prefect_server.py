@@ -15,6 +15,8 @@ import urllib.request
 from pathlib import Path
 
 from convoy.errors import ConvoyError
+from convoy.project import Project
+from convoy.server_versions import check_prefect
 
 OWN = "CONVOY_OWN_PREFECT"
 """The variable that is set where the server is one run's alone."""
@@ -32,6 +34,14 @@ def wait_for(address: str, server: "subprocess.Popen[bytes] | None" = None) -> N
         except OSError:
             time.sleep(0.1)
     raise ConvoyError(f"no Prefect server answers at {address}.")
+
+
+def own_server(project: Project) -> "PrefectServer | None":
+    """Start a server, unless PREFECT_API_URL names one: that has to be of a version that fits."""
+    if named := os.environ.get("PREFECT_API_URL"):
+        check_prefect(named)
+        return None
+    return PrefectServer(project.state / "prefect-server.log")
 
 
 class PrefectServer:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from uuid import uuid4
 
 from alembic.util.exc import CommandError
@@ -12,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from convoy import views
+from convoy import server_versions, views
 from convoy.client import Client, once, sentence
 from convoy.errors import ConvoyError
 from convoy.project import Project
@@ -28,7 +29,7 @@ def connect(project: Project) -> Client:
     """Return a client, its database created by one process alone.
 
     Two processes that create it at once both fail in its migrations. Raises `ConvoyError` where the
-    store is damaged, in use, not this user's, or away.
+    store is damaged, in use, not this user's, or away, or its server's version does not fit.
     """
     uri = os.environ["MLFLOW_TRACKING_URI"]
     try:
@@ -39,6 +40,9 @@ def connect(project: Project) -> Client:
             client.patience = patience
     except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
         raise ConvoyError(sentence(uri, str(error))) from error
+    if uri.startswith("http"):
+        with suppress(server_versions.NoVersion):  # it answers, whatever it says of itself
+            server_versions.check_mlflow(uri)
     return client
 
 

@@ -65,7 +65,7 @@ def test_a_trigger_without_a_server_says_what_to_start(bare: Path) -> None:
     refused(convoy(bare, "trigger", "nightly"), 1, "start `convoy up`", "PREFECT_API_URL")
     away = {"PREFECT_API_URL": "http://user:secret@127.0.0.1:9/api"}
     done = convoy(bare, "trigger", "nightly", more=away)
-    refused(done, 1, "no Prefect server answers at http://127.0.0.1:9")
+    refused(done, 1, "Prefect's server does not answer at http://127.0.0.1:9")
     assert "secret" not in done.sentence
 
 
@@ -73,11 +73,12 @@ def test_another_version_or_something_else_at_the_address_is_named(bare: Path) -
     with loopback.serving() as server:
         server.serve("/api/admin/version", json.dumps("2.20.1").encode())
         told = {"PREFECT_API_URL": f"{server.address}/api", "NO_PROXY": "127.0.0.1"}
-        refused(convoy(bare, "trigger", "nightly", more=told), 1, "is version 2.20.1 and this")
+        for command in (("trigger", "nightly"), ("run",), ("sweep", "lenet5")):
+            refused(convoy(bare, *command, more=told), 1, "has version 2.20.1 and this")
         server.serve("/api/admin/version", b"<html>")
         refused(convoy(bare, "schedule", more=told), 1, "is no Prefect server")
         server.serve("/api/admin/version", b"", loopback.status(401))
-        refused(convoy(bare, "schedule", more=told), 1, "set PREFECT_API_AUTH_STRING")
+        refused(convoy(bare, "schedule", more=told), 1, "PREFECT_API_AUTH_STRING is not set")
 
 
 def test_up_refuses_triggers_and_deployments_that_are_wrong_before_anything_starts(

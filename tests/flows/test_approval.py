@@ -1,10 +1,6 @@
 """A version that the gate allowed waits for a person: in Prefect's form, or `convoy promote`."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,9 +10,8 @@ import yaml
 from mlflow import MlflowClient
 
 from tests.flows.conftest import NewProject
-from tests.flows.test_up import Up, _wait
-from tests.servers import free_port
-from tests.terminal import convoy, environment
+from tests.terminal import convoy
+from tests.ups import Up, running, wait
 
 ASKING = ("--architectures", "mlp", "--set", "gate.require_approval=true")
 
@@ -60,21 +55,7 @@ def test_a_served_run_suspends_until_its_form_is_answered(
     params["run"]["architectures"] = ["mlp"]
     params["gate"]["require_approval"] = True
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    prefect, mlflow = free_port(), free_port()
-    ports = {"CONVOY_PREFECT_PORT": str(prefect), "CONVOY_MLFLOW_PORT": str(mlflow)}
-    with (root / "up.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "convoy", "up"],
-            cwd=root,
-            env=environment(root, ports),
-            stdout=log,
-            stderr=log,
-            text=True,
-            start_new_session=True,
-        )
-    up = Up(root, f"http://127.0.0.1:{prefect}", f"http://127.0.0.1:{mlflow}", process)
-    try:
-        _wait(lambda: "Ready after" in (root / "up.log").read_text(), 240)
+    with running(root) as up:
         deployment = up.ask(f"{up.prefect}/api/deployments/name/pipeline/nightly")
         start = f"{up.prefect}/api/deployments/{deployment['id']}/create_flow_run"
         run = up.ask(start, {"state": {"type": "SCHEDULED"}})["id"]
@@ -86,11 +67,8 @@ def test_a_served_run_suspends_until_its_form_is_answered(
         answer = {"promote": promote, "reason": "looked at its mistakes", "by": "Ada"}
         # Prefect's SQLite answers 503 while it is locked; a person would press again.
         resume = f"{up.prefect}/api/flow_runs/{run}/resume"
-        _wait(lambda: up.ask(resume, {"run_input": answer})["status"] == "ACCEPT", 60)
+        wait(lambda: up.ask(resume, {"run_input": answer})["status"] == "ACCEPT", 60)
         _until(up, run, "COMPLETED")
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(timeout=60)
     version = client_of(root).get_model_version("digits", "1")
     said = json.loads(version.tags["convoy.approval"])
     assert (said["by"], said["reason"]) == ("Ada", "looked at its mistakes")

@@ -1,7 +1,8 @@
-"""A flow run that fails is told by e-mail and by webhook, with its error in a sentence."""
+"""A flow run that fails is told by e-mail, webhook and Slack, with its error in a sentence."""
 
 import json
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import trustme
 
 from convoy.errors import UsageError
 from convoy.prefect_api import PrefectApi
@@ -55,6 +57,21 @@ class _Hook(BaseHTTPRequestHandler):
         pass
 
 
+def _slack(context: ssl.SSLContext) -> type[_Hook]:
+    """Return a proxy that answers in Slack's place: its block takes no other address."""
+
+    class Slack(_Hook):
+        def do_CONNECT(self) -> None:
+            assert self.path == "hooks.slack.com:443"
+            self.send_response(200)
+            self.end_headers()
+            with context.wrap_socket(self.connection, server_side=True) as inside:
+                _Hook(inside, self.client_address, self.server)
+            self.close_connection = True
+
+    return Slack
+
+
 @contextmanager
 def listening(server: socketserver.TCPServer) -> Iterator[tuple[int, list[object]]]:
     """Yield a server's port and the list of what it has received."""
@@ -79,7 +96,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectApi]:
 PROGRAM = """
 import sys
 from prefect import flow
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.notifications import CustomWebhookNotificationBlock, SlackWebhook
 from convoy.errors import UsageError
 from flows.notify import Email, notify
 
@@ -88,6 +105,8 @@ Email(host="127.0.0.1", port=int(mail), sender="convoy@example.invalid",
       to=["people@example.invalid"], starttls=False).save("people", overwrite=True)
 CustomWebhookNotificationBlock(name="hook", url=f"http://127.0.0.1:{hook}/told", method="POST",
       json_data={"subject": "{{subject}}", "text": "{{body}}"}).save("hook", overwrite=True)
+slack = "https://hooks.slack.com/services/T0/B0/" + 24 * "x"
+SlackWebhook(url=slack).save("alerts", overwrite=True)
 
 @flow(name="pipeline", on_failure=[notify])
 def pipeline():
@@ -100,24 +119,29 @@ except UsageError:
 """
 
 
-def test_a_failure_is_told_by_mail_and_webhook_and_a_block_that_is_not_there_stops_neither(
+def test_a_failure_is_told_by_mail_webhook_and_slack_and_a_block_that_is_not_there_stops_none(
     server: PrefectApi, repository: Path, tmp_path: Path
 ) -> None:
-    blocks = "email/nobody, email/people,custom-webhook/hook"
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("hooks.slack.com").configure_cert(context)
     told = {
         "PREFECT_API_URL": server.address,
-        "CONVOY_NOTIFY": blocks,
+        "CONVOY_NOTIFY": "email/nobody, email/people,custom-webhook/hook,slack-webhook/alerts",
         "NO_PROXY": "127.0.0.1",
+        "REQUESTS_CA_BUNDLE": str(tmp_path / "authority.pem"),
         "PREFECT_HOME": str(tmp_path),
         "DO_NOT_TRACK": "true",
     }
     with (
         listening(socketserver.TCPServer(("127.0.0.1", 0), _Mail)) as (mail, letters),
         listening(HTTPServer(("127.0.0.1", 0), _Hook)) as (hook, posted),
+        listening(HTTPServer(("127.0.0.1", 0), _slack(context))) as (slack, chatted),
     ):
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, str(mail), str(hook)],
-            env=environment(repository, told),
+            env=environment(repository, {**told, "HTTPS_PROXY": f"http://127.0.0.1:{slack}"}),
             cwd=repository,
             capture_output=True,
             text=True,
@@ -134,3 +158,5 @@ def test_a_failure_is_told_by_mail_and_webhook_and_a_block_that_is_not_there_sto
     assert isinstance(post, dict)
     assert sentence in post["text"] and post["subject"].endswith("failed")
     assert "/runs/flow-run/" in post["text"] and "Traceback" not in post["text"]
+    (chat,) = chatted
+    assert sentence in json.dumps(chat)

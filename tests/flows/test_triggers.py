@@ -14,6 +14,7 @@ from convoy.triggers import ledger
 from convoy.triggers.calls import Calls
 from convoy.triggers.watch import TAG, Watch, Watched, look_of
 from convoy.webhook import signature
+from tests import s3
 from tests.prefect_servers import deployed, runs, serving
 from tests.terminal import git
 
@@ -112,6 +113,28 @@ def test_a_watcher_killed_between_the_run_and_its_note_starts_no_second_one(
     ledger.write(watch.folder, "prints", before)  # as a kill would have left it
     steps(watching("prints", kind="files", address="prints"), 0, 2 * QUIET)
     assert len(runs(server, "prints")) == 1
+
+
+def test_a_new_object_in_a_bucket_starts_one_run(
+    server: PrefectApi, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3.serving(monkeypatch) as client:
+        client.create_bucket(Bucket="photos")
+        client.put_object(Bucket="photos", Key="new/1.png", Body=b"there before")
+        watch = watching("bucket", kind="files", address="s3://photos/new")
+        at = steps(watch, 0, 2 * QUIET)
+        assert runs(server, "bucket") == []
+        client.put_object(Bucket="photos", Key="new/2.png", Body=b"new")
+        at = steps(watch, at, QUIET / 2)
+        assert runs(server, "bucket") == []
+        client.put_object(Bucket="photos", Key="elsewhere/3.png", Body=b"not watched")
+        steps(watch, at, 2 * QUIET)
+        assert len(runs(server, "bucket")) == 1
+        client.put_object(Bucket="photos", Key="new/4.png", Body=b"while nothing watched")
+        again = {"kind": "files", "address": "s3://photos/new"}
+        steps(watching("bucket", **again), 0, 2 * QUIET)
+        steps(watching("bucket", **again), 0, 2 * QUIET)
+    assert len(runs(server, "bucket")) == 2
 
 
 def test_another_address_is_begun_anew(

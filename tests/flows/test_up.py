@@ -4,56 +4,27 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 import yaml
-from mlflow import MlflowClient
 
 from convoy.training.checkpoints import resumable
 from tests.flows.conftest import NewProject
-from tests.terminal import convoy, environment
+from tests.terminal import convoy
+from tests.ups import Up, running, said, wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SHORT = {"architectures": ["mlp"]}
 
 
-@dataclass(frozen=True)
-class Up:
-    """A running `convoy up`."""
-
-    root: Path
-    prefect: str
-    mlflow: str
-    process: subprocess.Popen[str]
-
-    def ask(self, address: str, body: dict[str, Any] | None = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(address, data, headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read())
-
-    def pid(self, name: str) -> int:
-        """The process of one of its services."""
-        for child in psutil.Process(self.process.pid).children():
-            if name in " ".join(child.cmdline()):
-                return int(child.pid)
-        raise LookupError(name)
-
-
 @pytest.fixture(scope="module")
 def up(new_project: NewProject) -> Iterator[Up]:
-    """Both servers and the runner, where somebody else has the port; ended as Ctrl-C ends them."""
+    """Both servers and the runner, where somebody else has the port."""
     root = new_project("up")
     params = root / "params.yaml"
     watched = {"kind": "files", "address": "photos", "every": 1.0, "quiet": 1.0}
@@ -66,73 +37,13 @@ def up(new_project: NewProject) -> Iterator[Up]:
         other.listen()
         port = str(other.getsockname()[1])
         ports = {"CONVOY_PREFECT_PORT": port, "CONVOY_MLFLOW_PORT": port}
-        with (root / ".convoy" / "up.log").open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "convoy", "up"],
-                cwd=root,
-                env=environment(root, ports),
-                stdout=log,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-        try:
-            _wait(lambda: "Ready after" in _said(root), 280)
-            told = json.loads((root / ".convoy" / "up.json").read_text())
-            assert f"port {port} is in use" in _said(root)
-            mlflow = f"http://127.0.0.1:{told['CONVOY_MLFLOW_PORT']}"
-            yield Up(root, told["prefect"].removesuffix("/api"), mlflow, process)
-        finally:
-            if process.poll() is None:
-                os.kill(process.pid, signal.SIGINT)
-                process.wait(timeout=120)
-
-
-def _said(root: Path) -> str:
-    return (root / ".convoy" / "up.log").read_text()
-
-
-def _trigger(up: Up, *overrides: str) -> str:
-    told = ("--set", "architectures=[mlp]", "--set", f"overrides=[{', '.join(overrides)}]")
-    done = convoy(up.root, "trigger", "nightly", "--json", *told)
-    assert done.code == 0, done.err
-    return str(done.json()["flow_run"])
-
-
-def _end(up: Up, run: str, again: bool = False) -> str:
-    """Wait until a flow run has ended, `again` if it may crash first; return its last state."""
-    states: list[str] = []
-    last = ("COMPLETED", "FAILED", "CANCELLED") + (() if again else ("CRASHED",))
-
-    def ended() -> bool:
-        states.append(up.ask(f"{up.prefect}/api/flow_runs/{run}")["state"]["type"])
-        return states[-1] in last
-
-    _wait(ended, 280)
-    return states[-1]
-
-
-def _told(up: Up, run: str, words: str) -> bool:
-    """Whether Prefect's log of a flow run has these words."""
-    logs = {"logs": {"flow_run_id": {"any_": [run]}}}
-    lines = up.ask(f"{up.prefect}/api/logs/filter", logs)
-    return any(words in line["message"] for line in lines)
+        with running(root, ports) as found:
+            assert f"port {port} is in use" in said(root)
+            yield found
 
 
 def _is_finished(folder: Path) -> bool:
     return (folder / "result.json").is_file()
-
-
-def _wait(condition: Any, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except OSError:
-            pass  # not yet
-        assert time.monotonic() < deadline, "it did not come up"
-        time.sleep(0.5)
 
 
 def test_both_pages_answer_and_the_next_nights_are_scheduled(up: Up) -> None:
@@ -141,7 +52,7 @@ def test_both_pages_answer_and_the_next_nights_are_scheduled(up: Up) -> None:
             assert b"<html" in answer.read().lower()
     scheduled = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
     address = f"{up.prefect}/api/flow_runs/filter"
-    _wait(lambda: up.ask(address, scheduled), 90)
+    wait(lambda: up.ask(address, scheduled), 90)
     found = {one["name"]: one for one in up.ask(f"{up.prefect}/api/deployments/filter", {})}
     assert set(found) == {"nightly", "new-data", "weekly", "monthly", "batch"}
     assert found["nightly"]["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
@@ -176,8 +87,8 @@ def test_parameters_that_are_none_are_refused_before_anything_runs(up: Up) -> No
 @pytest.fixture(scope="module")
 def trained(up: Up) -> str:
     """The flow run of a pipeline that has made the first champion."""
-    run = _trigger(up)
-    assert _end(up, run) == "COMPLETED"
+    run = up.trigger()
+    assert up.end(run) == "COMPLETED"
     return run
 
 
@@ -190,7 +101,7 @@ def test_a_trigger_runs_the_pipeline_and_both_servers_know_of_it(up: Up, trained
     tags = up.ask(f"{up.mlflow}/api/2.0/mlflow/runs/get?run_id={found['run_id']}")
     stamps = {tag["key"]: tag["value"] for tag in tags["run"]["data"]["tags"]}
     assert stamps["convoy.flow_run"] == run
-    _wait(lambda: _told(up, run, "train mlp: epoch 4/4"), 30)
+    wait(lambda: up.told(run, "train mlp: epoch 4/4"), 30)
     asked = {"artifacts": {"flow_run_id": {"any_": [run]}}}
     (story,) = up.ask(f"{up.prefect}/api/artifacts/filter", asked)
     assert "## digits version 1 may serve" in story["data"]
@@ -202,9 +113,9 @@ def test_new_files_start_one_run_which_has_nothing_to_do(up: Up) -> None:
     (up.root / "photos" / "1.png").write_bytes(b"new")
     tagged = {"flow_runs": {"tags": {"all_": ["triggered", "photos"]}}}
     address = f"{up.prefect}/api/flow_runs/filter"
-    _wait(lambda: up.ask(address, tagged), 60)
+    wait(lambda: up.ask(address, tagged), 60)
     (run,) = up.ask(address, tagged)
-    assert _end(up, run["id"]) == "COMPLETED"
+    assert up.end(run["id"]) == "COMPLETED"
     assert len(up.ask(address, tagged)) == 1
 
 
@@ -214,18 +125,17 @@ def test_the_champion_is_scored_again_and_a_batch_is_predicted(up: Up) -> None:
     again = convoy(up.root, "trigger", "evaluate/weekly", "--json").json()["flow_run"]
     told = ("--set", "model=digits@champion", "--set", "paths=[.convoy/samples/digits]")
     batch = convoy(up.root, "trigger", "score/batch", "--json", *told).json()["flow_run"]
-    assert (_end(up, again), _end(up, batch)) == ("COMPLETED", "COMPLETED")
+    assert (up.end(again), up.end(batch)) == ("COMPLETED", "COMPLETED")
     table = up.root / ".convoy" / "scores" / "digits-1" / "predictions.csv"
     assert len(table.read_text().splitlines()) == 11
-    client = MlflowClient(f"sqlite:///{up.root / '.convoy' / 'mlflow.db'}")
-    (run,) = client.search_runs(["1"], "tags.`convoy.model_version` = 'digits/1'")
+    (run,) = up.store.search_runs(["1"], "tags.`convoy.model_version` = 'digits/1'")
     assert run.info.status == "FINISHED" and run.data.metrics["test/accuracy"] > 0.8
 
 
 @pytest.mark.soak
 def test_cancelling_in_prefect_ends_the_training_which_the_next_run_goes_on_with(up: Up) -> None:
-    run = _trigger(up, "recipes.mlp.epochs=400")
-    _wait(lambda: _told(up, run, "train mlp: epoch 3/400"), 200)
+    run = up.trigger("recipes.mlp.epochs=400")
+    wait(lambda: up.told(run, "train mlp: epoch 3/400"), 200)
     family = psutil.Process(up.process.pid).children(recursive=True)
     programs = [one for one in family if "convoy.programs.preloaded" in one.cmdline()]
     assert len(programs) == 2, "the preloaded parent and the training"
@@ -233,11 +143,10 @@ def test_cancelling_in_prefect_ends_the_training_which_the_next_run_goes_on_with
     up.ask(f"{up.prefect}/api/flow_runs/{run}/set_state", body)
     _, alive = psutil.wait_procs(programs, timeout=60)
     assert not alive
-    assert _end(up, run) == "CANCELLED"
+    assert up.end(run) == "CANCELLED"
     (folder,) = (f for f in (up.root / ".convoy" / "runs").iterdir() if not _is_finished(f))
     assert resumable(folder / "checkpoints")
-    client = MlflowClient(f"sqlite:///{up.root / '.convoy' / 'mlflow.db'}")
-    found = client.search_runs(["1"], f"tags.`convoy.flow_run` = '{run}'")
+    found = up.store.search_runs(["1"], f"tags.`convoy.flow_run` = '{run}'")
     assert [one.info.status for one in found] == ["KILLED", "KILLED"]
 
 
@@ -245,20 +154,19 @@ def test_cancelling_in_prefect_ends_the_training_which_the_next_run_goes_on_with
 @pytest.mark.parametrize("killed", ["the flow run", "the runner", "the server"])
 def test_a_run_goes_on_after_a_kill_without_training_anything_twice(up: Up, killed: str) -> None:
     epochs = {"the flow run": 61, "the runner": 62, "the server": 63}[killed]
-    run = _trigger(up, f"recipes.mlp.epochs={epochs}")
-    _wait(lambda: _told(up, run, f"train mlp: epoch 3/{epochs}"), 250)
+    run = up.trigger(f"recipes.mlp.epochs={epochs}")
+    wait(lambda: up.told(run, f"train mlp: epoch 3/{epochs}"), 250)
     if killed == "the flow run":
         mark = json.loads((up.root / ".convoy" / "flows" / f"{run}.json").read_text())
         os.kill(int(mark.rsplit(":", 2)[1]), signal.SIGKILL)
     else:
         os.kill(up.pid("flows.serve" if killed == "the runner" else "prefect"), signal.SIGKILL)
-    assert _end(up, run, again=True) == "COMPLETED"
-    client = MlflowClient(f"sqlite:///{up.root / '.convoy' / 'mlflow.db'}")
-    found = client.search_runs(["1"], f"params.epochs = '{epochs}'")
+    assert up.end(run, again=True) == "COMPLETED"
+    found = up.store.search_runs(["1"], f"params.epochs = '{epochs}'")
     assert [one.info.status for one in found] == ["FINISHED"]
-    steps = client.get_metric_history(found[0].info.run_id, "val/loss")
+    steps = up.store.get_metric_history(found[0].info.run_id, "val/loss")
     assert sorted(one.step for one in steps) == list(range(1, epochs + 1))
-    left = client.search_runs(["1"], "attributes.status = 'RUNNING'")
+    left = up.store.search_runs(["1"], "attributes.status = 'RUNNING'")
     assert not left
 
 
@@ -266,7 +174,7 @@ def test_ctrl_c_ends_every_process_of_it(up: Up) -> None:
     children = psutil.Process(up.process.pid).children(recursive=True)
     assert len(children) >= 4
     os.kill(up.process.pid, signal.SIGINT)
-    assert up.process.wait(timeout=120) == 0, _said(up.root)[-2000:]
+    assert up.process.wait(timeout=120) == 0, said(up.root)[-2000:]
     gone, alive = psutil.wait_procs(children, timeout=10)
     assert not alive and len(gone) == len(children)
     assert not (up.root / ".convoy" / "up.json").exists()

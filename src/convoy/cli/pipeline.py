@@ -103,14 +103,12 @@ def _run(plan: "Plan", flow: str) -> Any:
     # The display shows what happens and `main` the error that ends a run; Prefect's pages keep all.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with stoppable(), progress(Console(stderr=True)):
-        from convoy.prefect_server import PrefectServer
+        from convoy.prefect_server import own_server
         from convoy.programs.launcher import start_launcher, warm
 
         # Both take seconds to start: let them, while this process imports what it needs.
         plan.project.create_state()
-        server = None
-        if "PREFECT_API_URL" not in os.environ:
-            server = PrefectServer(plan.project.state / "prefect-server.log")
+        server = own_server(plan.project)
         with start_launcher(plan.project) as launcher:
             warm.set(launcher)
             flows = import_module("flows.pipeline")

@@ -22,11 +22,12 @@ def worker(
     limit: Annotated[int, typer.Option(help="Runs at the same time at most.")] = 1,
 ) -> None:
     """Work for a pool on this machine until Ctrl-C; the pool is made at first."""
-    from convoy.team import pools, servers
+    from convoy import server_versions
+    from convoy.team import pools
 
     template = pools.template(kind, image, gpus)
     here = project()
-    servers.require()
+    server_versions.require()
     here.create_state()
     options = ["--pool", pool, "--type", kind, "--limit", str(limit), "--install-policy", "never"]
     if template:
@@ -45,13 +46,13 @@ def submit(
     as_json: Json = False,
 ) -> None:
     """Run the whole pipeline on one of a pool's machines, as its checkout has it, and wait."""
+    from convoy import server_versions
     from convoy.plan import make_plan
-    from convoy.team import servers
 
     here = project()
     chosen = split_names(architectures)
     make_plan(here, dataset, chosen, settings or [], strict)  # what is misspelt is said here
-    servers.require()
+    server_versions.require()
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
     remote = import_module("flows.remote")
     parameters = {

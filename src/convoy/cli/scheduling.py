@@ -68,11 +68,12 @@ def trigger(
 
     from convoy.deployments import read_deployments
     from convoy.prefect_api import NotFound, PrefectApi
+    from convoy.server_versions import check_prefect
 
     chosen = read_deployments(here).named(name)
     values = dict(map(_parameter, parameters or []))
     server = PrefectApi()
-    server.require_version()
+    check_prefect(server.address)
     try:
         found = server.deployment(chosen.full_name)
     except NotFound:
@@ -95,11 +96,12 @@ def trigger(
 
 def _server() -> "PrefectApi | None":
     from convoy.prefect_api import PrefectApi
+    from convoy.server_versions import check_prefect
 
     if "PREFECT_API_URL" not in os.environ:
         return None
     server = PrefectApi()
-    server.require_version()
+    check_prefect(server.address)
     return server
 
 

@@ -70,12 +70,10 @@ def _run(plan: "Plan") -> "SweepOutcome":
     # As for `convoy run`: the display shows what happens, Prefect's pages keep all.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with stoppable(), progress(Console(stderr=True)):
-        from convoy.prefect_server import PrefectServer
+        from convoy.prefect_server import own_server
 
         plan.project.create_state()
-        server = None
-        if "PREFECT_API_URL" not in os.environ:
-            server = PrefectServer(plan.project.state / "prefect-server.log")
+        server = own_server(plan.project)
         from convoy.sweep_outcome import SweepOutcome
         from flows import crashed
         from flows.sweep import sweep as flow

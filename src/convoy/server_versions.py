@@ -17,11 +17,15 @@ from convoy.errors import ConvoyError, UsageError
 TIMEOUT = 10.0
 
 
+class NoVersion(ConvoyError):
+    """A server that is away, refuses this user, or is another one."""
+
+
 def require(environ: Mapping[str, str] = os.environ) -> None:
     """Ask the Prefect server, and MLflow's if there is one.
 
-    Raises `UsageError` where no Prefect server is named, `ConvoyError` where one is away, refuses
-    this user, or has a version that does not fit.
+    Raises `UsageError` where no Prefect server is named, `NoVersion` where one is away or refuses
+    this user, and `ConvoyError` for a version that does not fit.
     """
     api = environ.get("PREFECT_API_URL", "")
     if not api:
@@ -65,16 +69,16 @@ def _ask(address: str, login: str, whose: str, variables: str) -> str:
         error.close()
         if error.code in (401, 403):
             mend = "is wrong" if login else "is not set"
-            raise ConvoyError(
+            raise NoVersion(
                 f"{whose}'s server at {shown} lets nobody in without a password: {variables} "
                 f"{mend}."
             ) from None
-        raise ConvoyError(
+        raise NoVersion(
             f"{whose}'s server does not answer at {shown} (status {error.code}): is that its "
             f"address?"
         ) from None
     except (OSError, ValueError) as error:
-        raise ConvoyError(
+        raise NoVersion(
             f"{whose}'s server does not answer at {shown} ({getattr(error, 'reason', error)}): "
             f"start it, or correct its address in the environment."
         ) from None
@@ -89,7 +93,7 @@ def _compare(whose: str, package: str, address: str, found: str) -> None:
     theirs, own = _parts(found), _parts(ours)
     if theirs is None or own is None:
         shown = without_credentials(address)
-        raise ConvoyError(f"what answers at {shown} is no {whose} server: it says {found[:40]!r}.")
+        raise NoVersion(f"what answers at {shown} is no {whose} server: it says {found[:40]!r}.")
     if theirs[0] != own[0] or theirs < own:
         raise ConvoyError(
             f"{whose}'s server at {without_credentials(address)} has version {found} and this "

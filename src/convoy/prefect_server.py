@@ -20,6 +20,13 @@ from convoy.server_versions import check_prefect
 
 OWN = "CONVOY_OWN_PREFECT"
 """The variable that is set where the server is one run's alone."""
+LEFT_OUT = {
+    "PREFECT_UI_ENABLED": "false",
+    # It would import all of Prefect's collections, to see whether there are new kinds of blocks.
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
+}
+"""What one run has no use for, and a server takes a while to start with."""
 STARTUP = 180.0
 """Seconds that a server may take: its first start creates a database."""
 
@@ -62,7 +69,7 @@ class PrefectServer:
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
-                env={**os.environ, "PREFECT_UI_ENABLED": "false"},
+                env={**os.environ, **LEFT_OUT},
                 start_new_session=True,
             )
         # Before Prefect is imported, so that it runs after Prefect's own: those still send events.

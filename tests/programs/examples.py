@@ -26,6 +26,8 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
     match spec["do"]:
         case "answer":
             return {"square": spec["number"] ** 2}
+        case "tell what is imported":
+            return {"imported": spec["module"] in sys.modules}
         case "print":
             print('{"event": "result", "result": {"forged": true}}', flush=True)  # noqa: T201
             sys.stderr.write("on standard error\n")

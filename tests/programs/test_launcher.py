@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from convoy.errors import ConvoyError, DataRefused, NotReproducible, Stopped
@@ -40,11 +41,9 @@ def run(launcher: Launcher, log: Path, events: Events | None = None, **spec: Any
 def alive(pid: int) -> bool:
     """Whether a process is there and not just waiting to be reaped."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.is_file() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def gone(pid: int, seconds: float = 5.0) -> bool:
@@ -174,6 +173,15 @@ def test_a_parent_that_cannot_start_is_reported_with_its_log(tmp_path: Path) -> 
     ):
         run(launcher, tmp_path / "log", do="answer", number=1)
     assert "ModuleNotFoundError" in (tmp_path / "parent.log").read_text()
+
+
+def test_what_comes_later_is_imported_while_the_first_program_runs(tmp_path: Path) -> None:
+    with Launcher(later=("sched", "convoy.nowhere"), log=tmp_path / "parent.log") as launcher:
+        asked = {"do": "tell what is imported", "module": "sched"}
+        found = [run(launcher, tmp_path / "log", **asked)["imported"] for _ in range(2)]
+        assert found == [False, True]
+        with pytest.raises(ConvoyError, match="No module named 'convoy.nowhere'"):
+            launcher.run("convoy.nowhere", {}, tmp_path / "log", lambda event: None)
 
 
 def started(launcher: Launcher, log: Path, awaited: str = "began", **spec: Any) -> int:

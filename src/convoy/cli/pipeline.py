@@ -106,12 +106,14 @@ def _run(plan: "Plan", flow: str) -> Any:
         from convoy.prefect_server import own_server
         from convoy.programs.launcher import start_launcher, warm
 
-        # Both take seconds to start: let them, while this process imports what it needs.
+        # All three take seconds to start, on two cores longest for the last one. The server is the
+        # slowest: it begins while this process imports what it needs, and the programs, which are
+        # needed after ingestion only, when that is done.
         plan.project.create_state()
         server = own_server(plan.project)
+        flows = import_module("flows.pipeline")
         with start_launcher(plan.project) as launcher:
             warm.set(launcher)
-            flows = import_module("flows.pipeline")
             if server:
                 server.wait()
             named = plan.dataset, list(plan.architectures), list(plan.overrides), plan.strict

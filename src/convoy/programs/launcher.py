@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -25,6 +25,8 @@ PRELOADED = (
     "convoy.evaluation.inspection",
     "cleanlab.filter",
 )
+LATER = ("convoy.registration", "mlflow.store.tracking.sqlalchemy_store")
+"""What the last of a pipeline's programs needs, imported while the first one runs."""
 
 STOPPED = "stopped; the same command goes on from here."
 
@@ -41,10 +43,13 @@ class Launcher:
         self,
         *preload: str,
         log: Path,
+        later: Sequence[str] = (),
         scratch: Path | None = None,
         threads: Mapping[str, str] | None = None,
     ) -> None:
-        """`threads` are the variables that say how many threads there are, and on which cores.
+        """`later` is imported while the first program runs.
+
+        `threads` are the variables that say how many threads there are, and on which cores.
 
         All that there are, where none are given.
         """
@@ -57,7 +62,7 @@ class Launcher:
             environ["TMPDIR"] = str(scratch)
         with log.open("ab") as stream:
             self._parent = subprocess.Popen(
-                [sys.executable, "-m", "convoy.programs.preloaded", *preload],
+                [sys.executable, "-m", "convoy.programs.preloaded", *preload, "--", *later],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,
@@ -166,7 +171,8 @@ warm: ContextVar[Launcher | None] = ContextVar("warm", default=None)
 
 def start_launcher(project: Project) -> Launcher:
     """Start the preloaded parent of trainings and evaluations."""
-    return Launcher(*PRELOADED, log=project.state / "programs.log", scratch=project.scratch)
+    log = project.state / "programs.log"
+    return Launcher(*PRELOADED, later=LATER, log=log, scratch=project.scratch)
 
 
 def start_worker(project: Project, place: int, workers: int) -> Launcher:

@@ -180,7 +180,7 @@ def test_what_comes_later_is_imported_while_the_first_program_runs(tmp_path: Pat
         asked = {"do": "tell what is imported", "module": "sched"}
         found = [run(launcher, tmp_path / "log", **asked)["imported"] for _ in range(2)]
         assert found == [False, True]
-        with pytest.raises(ConvoyError, match="No module named 'convoy.nowhere'"):
+        with pytest.raises(ConvoyError, match=r"No module named 'convoy\.nowhere'"):
             launcher.run("convoy.nowhere", {}, tmp_path / "log", lambda event: None)
 
 

@@ -205,7 +205,7 @@ def _get(address: str, body: dict[str, Any] | None = None) -> bytes:
 def _wait(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        with suppress(OSError):
+        with suppress(OSError, psutil.NoSuchProcess):  # not yet, or no more
             if condition():
                 return
         time.sleep(0.1)

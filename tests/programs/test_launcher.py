@@ -177,9 +177,11 @@ def test_a_parent_that_cannot_start_is_reported_with_its_log(tmp_path: Path) -> 
 
 def test_what_comes_later_is_imported_while_the_first_program_runs(tmp_path: Path) -> None:
     with Launcher(later=("sched", "convoy.nowhere"), log=tmp_path / "parent.log") as launcher:
-        asked = {"do": "tell what is imported", "module": "sched"}
-        found = [run(launcher, tmp_path / "log", **asked)["imported"] for _ in range(2)]
-        assert found == [False, True]
+        found = [
+            run(launcher, tmp_path / "log", do="tell what is imported", module="sched")
+            for _ in range(2)
+        ]
+        assert found == [{"imported": False}, {"imported": True}]
         with pytest.raises(ConvoyError, match=r"No module named 'convoy\.nowhere'"):
             launcher.run("convoy.nowhere", {}, tmp_path / "log", lambda event: None)
 

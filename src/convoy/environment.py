@@ -38,6 +38,7 @@ def embedded(project: Project) -> dict[str, str]:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # between what `--json` prints
         "CONVOY_PREFECT_PORT": "4200",
         "CONVOY_MLFLOW_PORT": "5000",
         "CONVOY_TRIGGER_HOST": "127.0.0.1",

@@ -20,7 +20,8 @@ def test_after_a_restart_of_the_machine_the_run_goes_on_where_it_was(
         up.cut_off()
     with running(root) as up:
         assert up.end(run, again=True) == "COMPLETED", said(root)
-        assert up.told(run, f"train mlp: epoch 1/{EPOCHS}") == 1, "it did not begin again"
+        assert up.told(run, f"train mlp: epoch 1/{EPOCHS}") == 1
+        assert up.told(run, "train mlp: started (goes on after epoch") == 1
         (training,) = up.store.search_runs(["1"], f"params.epochs = '{EPOCHS}'")
         assert training.info.status == "FINISHED"
         steps = up.store.get_metric_history(training.info.run_id, "val/loss")

@@ -115,6 +115,10 @@ def fit(
             stack.enter_context(monitored(run_id))
             monitoring = True
         watch(row)
+        if kept := row.get("kept"):  # from before it was cut off
+            if row["epoch"] == kept:
+                report(Step(step, "running", f"goes on after epoch {kept}/{row['epochs']}"))
+            return
         left = row["seconds"] / row["epoch"] * (row["epochs"] - row["epoch"])
         report(
             Epoch(

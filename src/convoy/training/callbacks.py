@@ -32,7 +32,7 @@ class History(pl.Callback):
         self.began = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0.0)
         if is_first():
             for row in self.rows:
-                emit(row)
+                emit({**row, "kept": len(self.rows)})
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         row = {

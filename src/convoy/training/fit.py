@@ -39,8 +39,9 @@ def main(spec: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def fit(spec: TrainingSpec, emit: Emit) -> TrainingResult:
     """Train, resuming from the folder's newest whole checkpoint, and write `result.json` last.
 
-    Emits {"event": "epoch", "epoch", "epochs", "seconds", "metrics"} after each epoch, and
-    {"event": "note", "text"} for what was decided on the way. A batch that does not fit the memory
+    Emits {"event": "epoch", "epoch", "epochs", "seconds", "metrics"} after each epoch, with "kept",
+    their number, those from before a training was cut off, and {"event": "note", "text"} for what
+    was decided on the way. A batch that does not fit the memory
     is taken in twice as many parts, so that what is learnt from it stays.
     """
     folder = Path(spec.folder)

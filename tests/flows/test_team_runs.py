@@ -18,6 +18,7 @@ from tests.flows.conftest import NewProject
 from tests.team_matrix import staff
 from tests.team_servers import BUCKET, Team, command_lines, team
 from tests.terminal import convoy, environment, git
+from tests.ups import wait
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(2400)]
 
@@ -93,6 +94,8 @@ def worked(servers: Team, checkouts: list[Path]) -> dict[str, Any]:
         workers = [
             start(stack, ["worker", POOL], root, member, "worker.log") for root in checkouts[:2]
         ]
+        logs = [root / "worker.log" for root in checkouts[:2]]
+        wait(lambda: all("started!" in log.read_text() for log in logs))  # the first makes the pool
         submitted = {
             name: start(stack, ["submit", POOL, "--json", *how], desk, member, f"{name}.log")
             for name, how in RUNS.items()
@@ -104,12 +107,12 @@ def worked(servers: Team, checkouts: list[Path]) -> dict[str, Any]:
                     break
                 except subprocess.TimeoutExpired:
                     lines.append(command_lines())
-        logs = {name: (desk / f"{name}.log").read_text() for name in RUNS}
-        told = "".join((root / "worker.log").read_text() for root in checkouts[:2])
+        said = {name: (desk / f"{name}.log").read_text() for name in RUNS}
+        told = "".join(log.read_text() for log in logs)
         assert all(worker.poll() is None for worker in workers), told
     codes = {name: process.returncode for name, process in submitted.items()}
-    assert codes == {"mlp": 0, "lenet5": 0}, "\n".join([*logs.values(), told])
-    return {"logs": logs, "workers": told, "lines": "\n".join(lines)}
+    assert codes == {"mlp": 0, "lenet5": 0}, "\n".join([*said.values(), told])
+    return {"logs": said, "workers": told, "lines": "\n".join(lines)}
 
 
 def ask(found: Team, path: str, body: Any = None, method: str = "POST") -> Any:

@@ -1,5 +1,7 @@
 """Workers that share no folder with the run: own clones, MLflow over HTTP, DVC's remote."""
 
+import csv
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from mlflow import MlflowClient
 
 from tests.flows.conftest import NewProject
 from tests.flows.test_engine import trainings_in
+from tests.flows.test_engine_score import script
 from tests.servers import free_port, mlflow_server, stop
 from tests.terminal import Done, convoy, environment, git
 
@@ -33,6 +36,10 @@ class Elsewhere:
     first: Done
     otherwise: Done
     """With a worker at another commit."""
+    batch: list[dict[str, str]]
+    """What the workers predict of the samples, a row a file."""
+    batch_here: list[dict[str, str]]
+    """The same without workers."""
     again: Done
     """The first run's command in a fresh clone, alone: everything has been trained elsewhere."""
 
@@ -56,6 +63,7 @@ def elsewhere(
         with cluster(clones, base, more) as address:
             engine = {**more, "CONVOY_ENGINE": address}
             first = convoy(root, *COMMAND, more=engine)
+            batch = scored(root, "elsewhere.csv", engine)
             for clone in clones:
                 code = clone / "src/convoy/architectures/lenet.py"
                 changed = code.read_text().replace(
@@ -69,7 +77,26 @@ def elsewhere(
         git(root, "clone", "--quiet", str(root), str(fresh))
         # An engine that is never asked, as nothing is left to train.
         again = convoy(fresh, *COMMAND, more={**more, "CONVOY_ENGINE": "dask:1"})
-        yield Elsewhere(root, clones, tracking, folder / "artifacts", first, otherwise, again)
+        shutil.rmtree(root / ".convoy" / "scores")
+        batch_here = scored(root, "here.csv", more)
+        told = (root, clones, tracking, folder / "artifacts", first, otherwise)
+        yield Elsewhere(*told, batch, batch_here, again)
+
+
+def scored(root: Path, table: str, more: dict[str, str]) -> list[dict[str, str]]:
+    """Predict the samples with the first version; return the rows of the table."""
+    done = subprocess.run(
+        [sys.executable, script(root), table, "digits/1", str(root / ".convoy/samples/digits")],
+        cwd=root,
+        env=environment(root, more),
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with (root / table).open(newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 @contextmanager
@@ -122,6 +149,11 @@ def test_a_worker_at_another_commit_is_refused_with_the_mend(elsewhere: Elsewher
     assert elsewhere.otherwise.code == 4, elsewhere.otherwise.err
     last = elsewhere.otherwise.err.strip().splitlines()[-1]
     assert "has other code or libraries" in last and "check that commit out there" in last
+
+
+def test_the_clones_predicted_a_batch_as_it_is_predicted_here(elsewhere: Elsewhere) -> None:
+    assert len(elsewhere.batch) == 10 and elsewhere.batch == elsewhere.batch_here
+    assert "predict part 1 elsewhere" in (elsewhere.clones[0].parent / "dask.log").read_text()
 
 
 def test_what_was_trained_elsewhere_is_kept_everywhere(elsewhere: Elsewhere) -> None:

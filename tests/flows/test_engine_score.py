@@ -46,7 +46,8 @@ if __name__ == "__main__":
     server = PrefectServer(project.state / "prefect-server.log")
     from flows.score import score
     server.wait()
-    print(json.dumps(score("digits/1", ["photos"], sys.argv[1])))
+    table, model, photos = sys.argv[1:]
+    print(json.dumps(score(model, [photos], table)))
 """
 """What the runner of `convoy up` does with the flow, in a process of its own."""
 
@@ -100,7 +101,7 @@ def killed(
     log = root.parent / "output"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, script(root), "killed.csv"],
+            [sys.executable, script(root), "killed.csv", "digits/1", "photos"],
             cwd=root,
             env=environment(root, ENGINE),
             stdout=subprocess.PIPE,
@@ -149,7 +150,7 @@ def parts(project: Project) -> list[Path]:
 def run_again(killed: Killed, table: str, more: dict[str, str]) -> Scored:
     root = killed.project.root
     done = subprocess.run(
-        [sys.executable, script(root), table],
+        [sys.executable, script(root), table, "digits/1", "photos"],
         cwd=root,
         env=environment(root, more),
         capture_output=True,

@@ -79,9 +79,9 @@ def _measure(backend: str, uri: str, scratch: Path, sizes: list[int]) -> Iterato
             detail = {"runs": size, "seconds to copy": round(time.monotonic() - began, 1)}
             name = f"{backend}, {size:,} runs"
             for call, ask in _calls(client, store).items():
-                yield Row(f"{name}: {call}, ms", _median(ask), detail=detail)
-            yield Row(f"{name}: database, MB", _megabytes(uri), detail=detail)
-            yield Row(f"{name}: memory of who reads it, MB", _memory(pid), detail=detail)
+                yield Row(f"{name}: {call}, ms", median(ask), detail=detail)
+            yield Row(f"{name}: database, MB", megabytes(uri), detail=detail)
+            yield Row(f"{name}: memory of who reads it, MB", memory(pid), detail=detail)
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _calls(client: Client, store: Store) -> dict[str, Callable[[], object]]:
     }
 
 
-def _median(ask: Callable[[], object]) -> float:
+def median(ask: Callable[[], object]) -> float:
     """Return the median of some calls in milliseconds, after one that is not counted."""
     ask()
     taken = []
@@ -132,7 +132,7 @@ def _median(ask: Callable[[], object]) -> float:
     return statistics.median(taken)
 
 
-def _megabytes(uri: str) -> float:
+def megabytes(uri: str) -> float:
     if uri.startswith("sqlite"):
         return Path(uri.removeprefix("sqlite:///")).stat().st_size / 1e6
     engine = create_engine(uri)
@@ -142,7 +142,7 @@ def _megabytes(uri: str) -> float:
     return float(size) / 1e6
 
 
-def _memory(pid: int) -> float:
+def memory(pid: int) -> float:
     """Return what a server and its workers take, what they share counted once."""
     parent = psutil.Process(pid)
     family = [parent, *parent.children(recursive=True)]

@@ -34,7 +34,7 @@ INDEXES = (
     "create index convoy_key on tags (value, run_uuid) where key = 'convoy.key'",
     "create index convoy_running on runs (experiment_id) where status = 'RUNNING'",
 )
-"""What docs/growing.md has people add to MLflow's own indexes."""
+"""Beside MLflow's own; docs/growing.md says what came of them."""
 SIZES = (10, 1_000, 100_000)
 
 

@@ -133,6 +133,8 @@ def grow(uri: str, template: str, there: int, size: int) -> None:
         if engine.dialect.name == "postgresql":
             # A run names its state, and the state its run.
             connection.execute(text("set session_replication_role = replica"))
+        else:
+            connection.execute(text("pragma cache_size = -6000000"))  # kB: random ids in memory
         connection.execute(text("create temporary table fresh (head varchar(8), place integer)"))
         numbers = range(there + 1, size + 1)
         fresh = [{"head": f"{n * 2654435761 % 2**32:08x}", "place": n} for n in numbers]

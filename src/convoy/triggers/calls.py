@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -144,10 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, value: Any) -> None:
         body = json.dumps(value).encode()
+        self.close_connection = True
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(body)
-        self.close_connection = True
+        with suppress(ConnectionError):  # whoever called has gone
+            self.end_headers()
+            self.wfile.write(body)

@@ -3,9 +3,10 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # Neither this setup nor the tests send anything anywhere.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# A file of tests stays in one process: what its tests share is made once. In their own order, so that
-# long files with few tests do not come last.
-PYTEST := $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One process of tests more than there are cores, as many a test waits for a process of its own; four at
+# most, for the memory. A file stays in one of them: what its tests share is made once.
+WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((cores < 4 ? cores + 1 : 4)))
+PYTEST := $(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test check lint soak up bench clean setup format help
 .DEFAULT_GOAL := help

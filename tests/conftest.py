@@ -38,6 +38,12 @@ def _no_store_of_another_test() -> Iterator[None]:
 Once = Callable[[str, Callable[[Path], None]], Path]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of slow tests: no process is then left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
     """Return a maker of folders that all processes of a test run share, each made by one alone."""

@@ -96,6 +96,7 @@ def test_lost_answers_make_no_second_experiment_run_version_or_promotion(
     assert sorted(creations.values()) == [1, 1, 2, 2], creations
 
 
+@pytest.mark.soak
 def test_mlflows_own_client_makes_two_runs_of_a_lost_answer(
     proxy: Proxy, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

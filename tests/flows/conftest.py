@@ -92,27 +92,27 @@ def commented(second: Chapter) -> Chapter:
 
 
 @pytest.fixture(scope="session")
-def tuned(commented: Chapter) -> Chapter:
-    """With one value of one recipe changed."""
-    return _run(commented.root, "--set", "recipes.mlp.weight_decay=1.0e-3")
-
-
-@pytest.fixture(scope="session")
-def refused(tuned: Chapter) -> Chapter:
+def refused(commented: Chapter) -> Chapter:
     """With a training that cannot come to anything."""
     worse = ("recipes.mlp.epochs=1", "recipes.mlp.learning_rate=1.0e-6")
-    return _run(tuned.root, "--architectures", "mlp", "--set", worse[0], "--set", worse[1])
+    return _run(commented.root, "--architectures", "mlp", "--set", worse[0], "--set", worse[1])
 
 
 @pytest.fixture(scope="session")
-def recoded(refused: Chapter) -> Chapter:
+def tuned(refused: Chapter) -> Chapter:
+    """With one value of one recipe changed."""
+    return _run(refused.root, "--set", "recipes.mlp.weight_decay=1.0e-3")
+
+
+@pytest.fixture(scope="session")
+def recoded(tuned: Chapter) -> Chapter:
     """After a change to a line of LeNet's code."""
-    file = refused.root / "src/convoy/architectures/lenet.py"
+    file = tuned.root / "src/convoy/architectures/lenet.py"
     code = file.read_text()
     line = "self.act(self.f6(features))"
     assert line in code
     file.write_text(code.replace(line, "(self.act(self.f6(features)) * 1.0)"))
-    return _run(refused.root)
+    return _run(tuned.root)
 
 
 @pytest.fixture(scope="session")

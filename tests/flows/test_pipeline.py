@@ -305,6 +305,26 @@ def test_comments_change_nothing_wherever_they_stand(commented: Chapter) -> None
     assert commented.changes.splitlines(), "the comments are there"
 
 
+def test_a_worse_model_is_refused_with_reasons_and_the_champion_stays(
+    commented: Chapter, refused: Chapter
+) -> None:
+    found = refused.done.json()
+    assert refused.done.code == 5
+    assert not found["allowed"] and found["alias"] == "challenger"
+    assert "test accuracy" in found["reasons"][0] and "floor" in found["reasons"][0]
+    assert any(f"champion version {found['champion']}" in reason for reason in found["reasons"])
+    assert found["reasons"][-1].startswith("neither better (")
+    assert found["champion"] == commented.done.json()["champion"]
+    challenger = client_of(refused.root).get_model_version("digits", found["version"])
+    verdict = json.loads(challenger.tags["convoy.verdict"])
+    assert (verdict["allowed"], verdict["reasons"]) == (False, found["reasons"])
+    evidence = verdict["numbers"]["evidence"]
+    assert evidence["against"]["champion"]["version"] == found["champion"]
+    assert evidence["dataset_version"] == found["dataset_version"]
+    assert "challenger" in challenger.aliases
+
+
+@pytest.mark.soak
 def test_one_changed_recipe_value_retrains_that_architecture_alone(
     first: Chapter, tuned: Chapter
 ) -> None:
@@ -314,25 +334,6 @@ def test_one_changed_recipe_value_retrains_that_architecture_alone(
     assert after["lenet5"].info.run_id == before["lenet5"].info.run_id
     assert after["mlp"].info.run_id != before["mlp"].info.run_id
     assert after["mlp"].data.params["weight_decay"] == "0.001"
-
-
-def test_a_worse_model_is_refused_with_reasons_and_the_champion_stays(
-    tuned: Chapter, refused: Chapter
-) -> None:
-    found = refused.done.json()
-    assert refused.done.code == 5
-    assert not found["allowed"] and found["alias"] == "challenger"
-    assert "test accuracy" in found["reasons"][0] and "floor" in found["reasons"][0]
-    assert any(f"champion version {found['champion']}" in reason for reason in found["reasons"])
-    assert found["reasons"][-1].startswith("neither better (")
-    assert found["champion"] == tuned.done.json()["champion"]
-    challenger = client_of(refused.root).get_model_version("digits", found["version"])
-    verdict = json.loads(challenger.tags["convoy.verdict"])
-    assert (verdict["allowed"], verdict["reasons"]) == (False, found["reasons"])
-    evidence = verdict["numbers"]["evidence"]
-    assert evidence["against"]["champion"]["version"] == found["champion"]
-    assert evidence["dataset_version"] == found["dataset_version"]
-    assert "challenger" in challenger.aliases
 
 
 @pytest.mark.soak

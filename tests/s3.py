@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
+import fsspec  # type: ignore[import-untyped]
 import pytest
 
 
@@ -22,6 +23,8 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # It keeps its connections, those of a server before too.
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
     try:
         _wait_for(port)
         client = boto3.client("s3")

@@ -4,10 +4,9 @@
 
 Trainings: the same run of the pipeline with few epochs, twice in a fresh clone, with
 `CONVOY_ENGINE=local` and with `dask:2`, after a run that made the databases; the seeds differ, so
-that nothing is kept. On two cores one of these trainings alone has both at work, so that two on one
-core each gain nothing: what is seen there is what the engine costs. Tasks: a trivial one of
-Prefect's own, Convoy's around the same nothing, and the trivial one on the workers, by turns in one
-flow.
+that nothing is kept. On two cores, where one of these trainings alone has both at work, the bound
+of 1.2 is missed: what is seen is what the engine costs. Tasks: a trivial one of Prefect's own,
+Convoy's around the same nothing, and the trivial one on the workers, by turns in one flow.
 """
 
 import json
@@ -72,7 +71,7 @@ def _trainings(clone: Path, environ: dict[str, str]) -> list[Row]:
         Row("four trainings one after another, the whole run, s", alone, detail=dict(taken)),
         Row("four trainings on two workers, the whole run, s", together),
         Row("of them on the workers, s", statistics.median(waited)),
-        Row("one after another / on two workers", alone / together),
+        Row("one after another / on two workers", alone / together, 1.2, least=True),
     ]
 
 

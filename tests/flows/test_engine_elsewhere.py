@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from tests.flows.conftest import NewProject
 from tests.flows.test_engine import trainings_in
-from tests.flows.test_engine_score import script
+from tests.flows.test_engine_score import scored
 from tests.servers import free_port, mlflow_server, stop
 from tests.terminal import Done, convoy, environment, git
 
@@ -63,7 +63,7 @@ def elsewhere(
         with cluster(clones, base, more) as address:
             engine = {**more, "CONVOY_ENGINE": address}
             first = convoy(root, *COMMAND, more=engine)
-            batch = scored(root, "elsewhere.csv", engine)
+            batch = rows_of_samples(root, "elsewhere.csv", engine)
             for clone in clones:
                 code = clone / "src/convoy/architectures/lenet.py"
                 changed = code.read_text().replace(
@@ -78,23 +78,15 @@ def elsewhere(
         # An engine that is never asked, as nothing is left to train.
         again = convoy(fresh, *COMMAND, more={**more, "CONVOY_ENGINE": "dask:1"})
         shutil.rmtree(root / ".convoy" / "scores")
-        batch_here = scored(root, "here.csv", more)
+        batch_here = rows_of_samples(root, "here.csv", more)
         told = (root, clones, tracking, folder / "artifacts", first, otherwise)
         yield Elsewhere(*told, batch, batch_here, again)
 
 
-def scored(root: Path, table: str, more: dict[str, str]) -> list[dict[str, str]]:
+def rows_of_samples(root: Path, table: str, more: dict[str, str]) -> list[dict[str, str]]:
     """Predict the samples with the first version; return the rows of the table."""
-    done = subprocess.run(
-        [sys.executable, script(root), table, "digits/1", str(root / ".convoy/samples/digits")],
-        cwd=root,
-        env=environment(root, more),
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = scored(root, table, "digits/1", str(root / ".convoy/samples/digits"), more)
+    assert done.code == 0, done.err
     with (root / table).open(newline="") as stream:
         return list(csv.DictReader(stream))
 

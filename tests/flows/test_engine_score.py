@@ -147,10 +147,10 @@ def parts(project: Project) -> list[Path]:
     return sorted((project.state / "scores" / "digits-1" / "parts").glob("*.jsonl"))
 
 
-def run_again(killed: Killed, table: str, more: dict[str, str]) -> Scored:
-    root = killed.project.root
+def scored(root: Path, table: str, model: str, photos: str, more: dict[str, str]) -> Scored:
+    """Run the flow to its end."""
     done = subprocess.run(
-        [sys.executable, script(root), table, "digits/1", "photos"],
+        [sys.executable, script(root), table, model, photos],
         cwd=root,
         env=environment(root, more),
         capture_output=True,
@@ -159,6 +159,10 @@ def run_again(killed: Killed, table: str, more: dict[str, str]) -> Scored:
         check=False,
     )
     return Scored(done.returncode, done.stdout, done.stderr)
+
+
+def run_again(killed: Killed, table: str, more: dict[str, str]) -> Scored:
+    return scored(killed.project.root, table, "digits/1", "photos", more)
 
 
 def test_a_batch_whose_worker_was_killed_comes_to_its_end(killed: Killed) -> None:

@@ -106,9 +106,8 @@ def _run(plan: "Plan", flow: str) -> Any:
         from convoy.prefect_server import own_server
         from convoy.programs.launcher import start_launcher, warm
 
-        # All three take seconds to start, on two cores longest for the last one. The server is the
-        # slowest: it begins while this process imports what it needs, and the programs, which are
-        # needed after ingestion only, when that is done.
+        # Server, flows and programs take seconds of a core each. The server is the slowest, so it
+        # comes first; the programs last, as they are needed after ingestion only.
         plan.project.create_state()
         server = own_server(plan.project)
         flows = import_module("flows.pipeline")

@@ -16,9 +16,11 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from convoy import decoding
-from convoy.decoding import COUNT, Channels, Rule, Unreadable, converted, decode, format_of
+from convoy import jpeg as jpegs
+from convoy.decoding import COUNT, Channels, converted, decode
 from convoy.errors import DataRefused
+from convoy.formats import FORMATS, Rule, Unreadable, format_of
+from tests.pictures import jpeg, noise
 
 LEFT_RED = np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8).repeat(16, 0).repeat(16, 1)
 """32 wide, 16 high: red on the left, blue on the right."""
@@ -28,20 +30,6 @@ EVERY: tuple[Channels, ...] = ("gray", "rgb", "hsv", "cmyk")
 def saved(folder: Path, image: Image.Image, name: str, **options: object) -> Path:
     image.save(folder / name, **options)  # type: ignore[arg-type]
     return folder / name
-
-
-def jpeg(pixels: NDArray[np.uint8], **options: object) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", **options)
-    return stream.getvalue()
-
-
-def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
-    """An RGB image with both areas and single pixels that differ."""
-    draw = np.random.default_rng(seed)
-    coarse = draw.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
-    areas = coarse.repeat(8, 0).repeat(8, 1)[:height, :width]
-    return np.where(draw.random((height, width, 1)) < 0.2, 255 - areas, areas).astype(np.uint8)
 
 
 def in_base_form(rgb: NDArray[np.uint8], channels: Channels) -> NDArray[np.uint8]:
@@ -54,7 +42,7 @@ def in_base_form(rgb: NDArray[np.uint8], channels: Channels) -> NDArray[np.uint8
 def through_pillow(data: bytes, channels: Channels, patch: pytest.MonkeyPatch) -> object:
     """The pixels as bytes, or the refusal, of a machine without simplejpeg."""
     with patch.context() as without:
-        without.setattr(decoding, "simplejpeg", None)
+        without.setattr(jpegs, "simplejpeg", None)
         return verdict(data, channels)
 
 
@@ -105,7 +93,7 @@ def test_a_file_is_read_by_its_content_whatever_its_name(tmp_path: Path) -> None
     assert (decode(path, "rgb") == LEFT_RED).all()
 
 
-@pytest.mark.parametrize("known", decoding.FORMATS)
+@pytest.mark.parametrize("known", FORMATS)
 def test_the_first_bytes_tell_the_format(known: str) -> None:
     stream = io.BytesIO()
     Image.fromarray(LEFT_RED).save(stream, known)
@@ -392,7 +380,7 @@ def test_every_subsampling_has_pillows_pixels(
 
 def test_a_plain_jpeg_takes_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
     black = np.zeros((8, 8, 3), np.uint8)
-    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda data, colorspace: black)
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda data, **asked: black)
     assert (decode(jpeg(noise(8, 8)), "rgb") == 0).all()
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from convoy import architectures, params, sources
-from convoy.decoding import Unreadable, decode
+from convoy.decoding import decode
 from convoy.errors import ConvoyError, DataRefused, UsageError
 from convoy.findings import Finding
+from convoy.formats import Unreadable
 from convoy.ingestion.fetch import fetch
 from convoy.project import Project
 from convoy.settings import Dataset, load

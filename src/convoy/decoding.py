@@ -4,10 +4,9 @@ The base form of a dataset's colour is what decoding gives and prepared datasets
 as RGB and converted after resizing (`convoy.preprocessing.colour`).
 """
 
-import re
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,24 +18,17 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from convoy.errors import DataRefused
-
-try:
-    import simplejpeg
-except ImportError:  # a bare training machine, say: the same pixels through Pillow, slower
-    simplejpeg = None
+from convoy import jpeg
+from convoy.formats import EXPORT, Format, Unreadable, format_of, is_cut_off, not_an_image
 
 Channels = Literal["gray", "rgb", "hsv", "cmyk"]
 COUNT: dict[Channels, int] = {"gray": 1, "rgb": 3, "hsv": 3, "cmyk": 4}
 """Channels of the base form."""
 _MODES: dict[Channels, str] = {"gray": "L", "rgb": "RGB", "hsv": "RGB", "cmyk": "CMYK"}
 
-Format = Literal["JPEG", "PNG", "WEBP", "BMP", "TIFF"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-"""Those whose parsers are hardened; EPS, PDF and PSD run far more code (Pillow's SECURITY.md)."""
-
 MAX_PIXELS = 50_000_000
 _BITS, _PHOTOMETRIC = 258, 262  # TIFF 6.0's tags BitsPerSample and PhotometricInterpretation
+_UPRIGHT, _ON_ITS_SIDE, _LAST = 1, 5, 8  # of EXIF's Orientation
 _PNG_DEPTH = 24  # where a PNG's header holds the bits of a sample
 
 # Opened by their classes, `Image.open` is left out: it warns above a limit of its own, and warnings
@@ -49,85 +41,64 @@ _PLUGINS: dict[Format, type[ImageFile]] = {
     "BMP": BmpImageFile,
     "TIFF": TiffImageFile,
 }
-_MAGIC: dict[Format, re.Pattern[bytes]] = {
-    "JPEG": re.compile(rb"\xff\xd8\xff"),
-    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
-    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
-    "BMP": re.compile(rb"BM"),
-    "TIFF": re.compile(rb"II[*+]\0|MM\0[*+]"),
-}
-
-Rule = Literal["empty", "truncated", "damaged", "not-an-image", "animated", "too-large", "missing"]
 
 
-class Unreadable(DataRefused):
-    """An image that cannot be decoded: `name reason: mend.`"""
+class FileImage(NamedTuple):
+    """An image file as it was decoded."""
 
-    def __init__(self, name: str, rule: Rule, reason: str, mend: str) -> None:
-        super().__init__(name, rule, reason, mend)
-        self.name = name
-        self.rule = rule
-        self.reason = reason
-        self.mend = mend
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.reason}: {self.mend}."
-
-
-_EXPORT = "export the one you mean"
-_CONVERT = "convert it to JPEG or PNG first"
-_FOREIGN: tuple[tuple[bytes, Rule, str, str], ...] = (
-    (rb"GIF8.*!\xf9\x04.*!\xf9\x04", "animated", "is a GIF of several frames", _EXPORT),
-    (rb"GIF8", "not-an-image", "is a GIF", _CONVERT),
-    (rb"....ftyp.{0,32}avif", "not-an-image", "is an AVIF image", _CONVERT),
-    (rb"....ftyp(hei|hev|mif1|msf1)", "not-an-image", "is an HEIC image", _CONVERT),
-    (rb"\xff\x0a|\0\0\0\x0cJXL ", "not-an-image", "is a JPEG XL image", _CONVERT),
-    (rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  ", "not-an-image", "is a JPEG 2000 image", _CONVERT),
-    (rb"8BPS", "not-an-image", "is a Photoshop file", _CONVERT),
-    (rb"%PDF", "not-an-image", "is a PDF", _CONVERT),
-    (rb"%!PS", "not-an-image", "is a PostScript file", _CONVERT),
-    (rb"(\xef\xbb\xbf)?\s*<(\?xml.{0,1000}<)?svg\b", "not-an-image", "is an SVG drawing", _CONVERT),
-    (
-        rb"(\xef\xbb\xbf)?\s*<[!?a-z]",
-        "not-an-image",
-        "looks like an HTML page",
-        "download it again",
-    ),
-    (rb"version https://git-lfs", "not-an-image", "is a Git LFS pointer", "run `git lfs pull`"),
-)
-"""What people take for one of our formats: a pattern of its first bytes, and what to say of it."""
+    pixels: NDArray[np.uint8]
+    """(H, W, C), upright, 0 to 255: of a photograph fewer than the file has, where asked for."""
+    format: Format
+    width: int
+    """Pixels of the file, upright."""
+    height: int
+    orientation: int
+    """How the camera was held whose picture `read` turned: EXIF's Orientation, 1 to 8."""
 
 
-def format_of(data: bytes) -> Format | None:
-    """Return the format that the first bytes tell, whatever the file is called."""
-    return next((known for known, magic in _MAGIC.items() if magic.match(data)), None)
+def decode(
+    data: bytes | Path, channels: Channels, name: str = "", side: int | None = None
+) -> NDArray[np.uint8]:
+    """Return the pixels (H, W, C) of an image file; see `read`."""
+    return read(data, channels, name, side).pixels
 
 
-def decode(data: bytes | Path, channels: Channels, name: str = "") -> NDArray[np.uint8]:
-    """Return an image (H, W, C) in the base form of `channels`, upright, 0 to 255.
+def read(
+    data: bytes | Path, channels: Channels, name: str = "", side: int | None = None
+) -> FileImage:
+    """Return an image in the base form of `channels`, upright.
 
     Transparency is laid over white and 16 bits are scaled to 8; colours become those of `channels`
-    as in `converted`. `name` is what errors call the image; a path is its own name.
+    as in `converted`. `name` is what errors call the image; a path is its own name. `side` is the
+    size that the image is resized to afterwards: photographs are decoded at no more of their size
+    than that takes (`jpeg.part`); without it, whole.
     Raises `Unreadable` for what is not one whole still image of at most 50 million pixels. Several
     threads may decode at once, and do so in parallel.
     """
     if isinstance(data, Path):
         name = name or str(data)
-        data = _read(data, name)
+        data = _bytes(data, name)
     name = name or "the image"
     if not data:
         raise Unreadable(name, "empty", "is empty", "download or copy it again")
     found = format_of(data)
     if found is None:
-        raise _not_an_image(name, data)
+        raise not_an_image(name, data)
     try:
+        if found == "JPEG" and (plain := jpeg.plain(data, side, MAX_PIXELS)):
+            pixels = converted(plain.pixels, channels)
+            return FileImage(pixels, found, plain.width, plain.height, _UPRIGHT)
         with _PLUGINS[found](BytesIO(data)) as opened:
             _check(name, opened)
-            pixels = _decode_jpeg(opened, data)
-            if pixels is None:
-                opened.load()
-                pixels = _pixels(_over_white(_eight_bits(opened), data))
-            return _upright(converted(pixels, channels), _orientation(opened))
+            whole = opened.size
+            pixels = _decoded(opened, data, side)
+            # Only now: a PNG may tell it behind its pixels, and of a TIFF Pillow has seen to it.
+            orientation = _orientation(opened)
+            pixels = _upright(converted(pixels, channels), orientation)
+            height, width, _ = pixels.shape
+            if found == "JPEG":
+                width, height = whole if orientation < _ON_ITS_SIDE else whole[::-1]
+            return FileImage(pixels, found, width, height, orientation)
     except Unreadable:
         raise
     except Image.DecompressionBombError as error:
@@ -135,7 +106,7 @@ def decode(data: bytes | Path, channels: Channels, name: str = "") -> NDArray[np
         raise Unreadable(name, "too-large", reason, "make it smaller first") from error
     except Exception as error:
         # A parser raises whatever damaged bytes happen to mean: OSError, SyntaxError, TypeError ...
-        if "truncated" in str(error).lower() or _is_cut_off(data, found):
+        if "truncated" in str(error).lower() or is_cut_off(data, found):
             raise Unreadable(
                 name, "truncated", "is cut off", "download or copy it again"
             ) from error
@@ -156,7 +127,7 @@ def converted(pixels: NDArray[np.uint8], channels: Channels) -> NDArray[np.uint8
     return _pixels(image.convert("RGB").convert(_MODES[channels])).reshape(*rest, width, -1)
 
 
-def _read(path: Path, name: str) -> bytes:
+def _bytes(path: Path, name: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
@@ -168,51 +139,28 @@ def _read(path: Path, name: str) -> bytes:
         raise Unreadable(name, "missing", reason, "check its rights") from error
 
 
-def _not_an_image(name: str, data: bytes) -> Unreadable:
-    for pattern, rule, reason, mend in _FOREIGN:
-        if re.match(pattern, data, re.DOTALL | re.IGNORECASE):
-            return Unreadable(name, rule, reason, mend)
-    reason = f"is not an image that can be read ({', '.join(FORMATS)})"
-    return Unreadable(name, "not-an-image", reason, _CONVERT)
-
-
-def _is_cut_off(data: bytes, found: Format) -> bool:
-    """Return whether the end is missing that an image of this format has."""
-    match found:
-        case "JPEG":
-            return b"\xff\xd9" not in data[-1024:]  # some programs write more behind the end
-        case "PNG":
-            return b"IEND" not in data[-1024:]
-        case "WEBP":
-            return len(data) < 8 + int.from_bytes(data[4:8], "little")
-        case "BMP":
-            return len(data) < int.from_bytes(data[2:6], "little")
-        case "TIFF":
-            return False
-
-
 def _check(name: str, opened: ImageFile) -> None:
     """Raise `Unreadable` for what the header tells, before anything is decoded."""
     if opened.width * opened.height > MAX_PIXELS:
         reason = f"has {opened.width} x {opened.height} pixels, more than {MAX_PIXELS:,}"
         raise Unreadable(name, "too-large", reason, "make it smaller first")
     if (frames := getattr(opened, "n_frames", 1)) > 1:
-        raise Unreadable(name, "animated", f"has {frames} frames", _EXPORT)
+        raise Unreadable(name, "animated", f"has {frames} frames", EXPORT)
     if kind := {"I": "signed or 32-bit", "F": "floating-point"}.get(opened.mode):
         reason = f"holds {kind} numbers, of which none is known to be white"
         raise Unreadable(name, "not-an-image", reason, "convert it to 8 bits a channel first")
 
 
-def _decode_jpeg(opened: ImageFile, data: bytes) -> NDArray[np.uint8] | None:
-    """Return a JPEG's pixels as Pillow gives them, in half the time; None where Pillow must."""
-    colorspace = {"L": "GRAY", "RGB": "RGB"}.get(opened.mode)
-    if simplejpeg is None or opened.format != "JPEG" or colorspace is None:
-        return None
-    try:
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace=colorspace)
-    except ValueError:
-        return None  # it refuses what libjpeg only warns of: the verdict is Pillow's
-    return pixels if pixels.shape[:2] == (opened.height, opened.width) else None
+def _decoded(opened: ImageFile, data: bytes, side: int | None) -> NDArray[np.uint8]:
+    """Return an opened image's pixels (H, W, C), of a JPEG no more than `side` takes."""
+    if opened.format == "JPEG":
+        if (part := jpeg.part(*opened.size, side)) > 1:
+            opened.draft(None, (opened.width // part, opened.height // part))
+        colorspace = {"L": "GRAY", "RGB": "RGB"}.get(opened.mode)
+        if colorspace and (pixels := jpeg.decode(data, colorspace, *opened.size)) is not None:
+            return pixels
+    opened.load()
+    return _pixels(_over_white(_eight_bits(opened), data))
 
 
 def _eight_bits(opened: ImageFile) -> Image.Image:
@@ -255,16 +203,17 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
     return np.array(image).reshape(image.height, image.width, -1)
 
 
-def _orientation(opened: ImageFile) -> object:
+def _orientation(opened: ImageFile) -> int:
     """Return how the camera was held (EXIF's Orientation, 1 to 8), 1 where that cannot be read."""
     try:
-        return opened.getexif().get(ExifTags.Base.Orientation, 1)
+        told = opened.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
     except Exception:
-        return 1  # torn metadata say nothing about the pixels
+        return _UPRIGHT  # torn metadata say nothing about the pixels
+    return told if isinstance(told, int) and _UPRIGHT <= told <= _LAST else _UPRIGHT
 
 
-def _upright(pixels: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
-    if orientation in (5, 6, 7, 8):
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    if orientation >= _ON_ITS_SIDE:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]

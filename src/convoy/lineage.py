@@ -236,23 +236,23 @@ def _of_image(
 
 
 def _find(project: Project, dataset: str, version: str, file: Path) -> Stored | None:
-    """Return what a dataset version has of an image: by the file's bytes, else by its pixels."""
+    """Return what a dataset version has of an image: by the file's bytes, else by its image."""
     try:
         data = stored(project, dataset, version)
         channels = data.manifest["channels"]
     except ConvoyError:
         return None  # it is not here
-    from convoy.decoding import decode
-    from convoy.ingestion.decoded import content_hash
+    from convoy import content
+    from convoy.decoding import read
 
     name = bytes.fromhex(digests.file(file))
     try:
-        content = content_hash(decode(file, channels))
+        image = content.of_file(read(file, channels), file.read_bytes())
     except DataRefused:
-        content = b""
+        image = b""
     for path, place in sorted(data.files.items()):
         if path.startswith("shards/") and path.endswith(".csv") and Path(place).is_file():
             for one in read_table(Path(place)):
-                if one.file == name or one.content == content:
+                if one.file == name or one.content == image:
                     return one
     return None

@@ -40,7 +40,7 @@ class Stored(NamedTuple):
     """One image of a shard; digests are bytes, half the memory of text."""
 
     content: bytes
-    """sha256 of the decoded pixels, before they were resized (32 bytes)."""
+    """Which image it is, before it was resized, 32 bytes (`convoy.content`)."""
     pixels: bytes
     """Digest of the prepared pixels: what training reads is what was prepared."""
     file: bytes

@@ -9,7 +9,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 def split_of(content: bytes, val: float, test: float) -> Split:
     """Return the split of a content hash, for shares of `val` and `test` images.
 
-    It follows from the pixels alone, so a growing dataset never moves an image from test to train.
+    It follows from the image alone, so a growing dataset never moves an image from test to train.
     """
     return at(position(content), val, test)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from convoy.decoding import Channels, decode
+from convoy.decoding import Channels, FileImage, read
 from convoy.ingestion import decoded as decoding
-from tests.ingestion.places import Pixels, Place
+from tests.ingestion.places import Place
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The images that are decoded."""
     names: list[str] = []
 
-    def noted(data: bytes, channels: Channels, name: str = "") -> Pixels:
+    def noted(data: bytes, channels: Channels, name: str, side: int) -> FileImage:
         names.append(name)
-        return decode(data, channels, name)
+        return read(data, channels, name, side)
 
-    monkeypatch.setattr(decoding, "decode", noted)
+    monkeypatch.setattr(decoding, "read", noted)
     return names

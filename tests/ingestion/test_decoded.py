@@ -4,21 +4,19 @@ import hashlib
 import io
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from blake3 import blake3
-from numpy.typing import NDArray
 from PIL import Image
 
+from convoy import content
 from convoy.decoding import decode
 from convoy.findings import Finding
 from convoy.ingestion import decoded as decoding
-from convoy.ingestion.decoded import BATCH, SMALL, Decoded, Known, content_hash, decoded
+from convoy.ingestion.decoded import BATCH, TOGETHER, Decoded, Known, decoded
 from convoy.preprocessing import resize
 from convoy.settings import Dataset
 from convoy.sources.source import Encoded, LabelledImage
@@ -82,19 +80,20 @@ def test_an_image_is_what_decoding_and_the_one_resize_make_of_it() -> None:
         if not isinstance(found, Decoded) or not isinstance(found.source.image, Encoded):
             continue
         pixels = decode(found.source.image.read(), "rgb")
-        assert found.content == content_hash(pixels)
+        assert found.content == content.of_pixels(pixels)
         assert (found.height, found.width) == pixels.shape[:2]
         expected = resize(torch.from_numpy(pixels[None]).permute(0, 3, 1, 2), 16)
         assert (found.pixels == expected[0].permute(1, 2, 0).numpy()).all()
         assert found.format == ("JPEG" if found.source.path.endswith("jpg") else "PNG")
 
 
-def test_large_images_are_resized_as_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_resized_alone_as_they_are_together(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = mixture()
     together = list(map(told, decoded(entries, DATASET, none, 2)))
-    monkeypatch.setattr(decoding, "SMALL", 0)
-    assert list(map(told, decoded(entries, DATASET, none, 2))) == together
-    assert SMALL > 0
+    for bytes_at_once in (1, 4 * 60 * 60):
+        monkeypatch.setattr(decoding, "TOGETHER", bytes_at_once)
+        assert list(map(told, decoded(entries, DATASET, none, 2))) == together
+    assert TOGETHER > 4 * 60 * 60
 
 
 def test_a_torn_file_is_a_finding_with_its_class() -> None:
@@ -149,27 +148,6 @@ def test_threads_of_a_preparation_that_failed_are_gone_and_pytorch_has_its_own_a
         list(decoded(failing(), DATASET, none, 4))
     assert threading.active_count() == before
     assert torch.get_num_threads() == threads
-
-
-def test_the_same_pixels_have_the_same_hash_however_they_lie_in_memory() -> None:
-    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    assert content_hash(image) == content_hash(image.copy())
-    assert content_hash(image) == content_hash(np.asfortranarray(image))
-
-
-def test_one_pixel_or_another_shape_is_another_image() -> None:
-    image: NDArray[np.uint8] = np.zeros((4, 4, 1), np.uint8)
-    other = image.copy()
-    other[3, 3] = 1
-    hashes = {content_hash(i) for i in (image, other, image.reshape(2, 8, 1), image[:2])}
-    assert len(hashes) == 4
-
-
-@pytest.mark.parametrize(("height", "known"), [(256, hashlib.sha256), (257, blake3)])
-def test_large_images_have_the_faster_hash(height: int, known: Callable[[bytes], Any]) -> None:
-    image: NDArray[np.uint8] = np.full((height, 256, 3), 7, np.uint8)
-    shape = f"{height}x256x3:".encode()
-    assert content_hash(image) == known(shape + image.tobytes()).digest()
 
 
 def test_no_images_are_none() -> None:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convoy import shards
+from convoy import content, shards
 from convoy.datamodule import read_split
 from convoy.decoding import decode
-from convoy.ingestion import decoded as decoding
 from convoy.ingestion.render import render
 from convoy.splits import SPLITS
 from tests.idx_files import idx
@@ -114,9 +113,9 @@ def test_one_pixel_label_split_or_setting_makes_another_version(tmp_path: Path) 
         (images, {"channels": "hsv"}),
     ]
     digests = set()
-    for number, (content, settings) in enumerate(cases):
+    for number, (images, settings) in enumerate(cases):
         place = Place(tmp_path / str(number))
-        place.write(content)
+        place.write(images)
         digests.add(place.ingest(**settings).manifest["digest"])
     assert len(digests) == 8
 
@@ -154,7 +153,7 @@ def test_manifest_tables_and_arrays_tell_the_same_story(place: Place) -> None:
         assert manifest["counts"][split] == {name: names.count(name) for name in ("0", "1")}
         for one in told:
             pixels = decode(place.photos / one.path, "gray")
-            assert one.content == decoding.content_hash(pixels)
+            assert one.content == content.of_pixels(pixels)
             assert one.file == hashlib.sha256((place.photos / one.path).read_bytes()).digest()
             assert (one.format, one.width, one.height) == ("PNG", 12, 12)
             assert one.path.startswith(f"{one.label}/")

@@ -66,7 +66,7 @@ def test_a_raw_photograph_gives_the_bits_of_its_prepared_form(
     for number, one in enumerate(where.stored):
         prepared = torch.from_numpy(shards.gather(place.files, where, np.array([number])))
         expected = preprocessing.normalise(prepared.permute(0, 3, 1, 2))
-        raw = torch.from_numpy(decode(place.photos / one.path, channels))[None]
+        raw = torch.from_numpy(decode(place.photos / one.path, channels, side=24))[None]
         assert torch.equal(preprocessing(raw), expected), one.path
         assert torch.equal(graph(raw), expected), one.path
     assert number == 39

@@ -33,12 +33,12 @@ def predict(model: Path, files: Iterable[Path]) -> list[Prediction]:
     predictions = []
     for file in files:
         try:
-            image = torch.tensor(decode(file, record["channels"]))
+            pixels = decode(file, record["channels"], side=record["image_size"])
         except DataRefused as error:
             predictions.append(Prediction(str(file), None, None, str(error)))
             continue
         with torch.inference_mode():
-            probabilities = graph(image.unsqueeze(0))[0]
+            probabilities = graph(torch.from_numpy(pixels).unsqueeze(0))[0]
         best = int(probabilities.argmax())
         predictions.append(
             Prediction(str(file), record["classes"][best], float(probabilities[best]))

@@ -1,19 +1,20 @@
 """Images as they come out of a source: decoded, hashed and resized, on all cores, in order."""
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convoy.decoding import Unreadable, converted, decode, format_of
+from convoy import content
+from convoy.decoding import converted, read
 from convoy.findings import Finding
+from convoy.formats import Unreadable
 from convoy.ingestion.near import signatures
 from convoy.preprocessing import resize
 from convoy.settings import Dataset
@@ -21,10 +22,8 @@ from convoy.sources.source import Encoded, LabelledImage
 
 BATCH = 64
 """Images that a thread takes at once: enough to share what each call costs."""
-SMALL = 256 * 256
-"""Pixels up to which images wait to be resized together; larger ones would fill the memory."""
-HASHED_SLOWLY = 256 * 256
-"""Pixels up to which `content_hash` is SHA-256: with another number images would be others."""
+TOGETHER = 2**20
+"""Bytes of images of one size that are resized at once: what a core's own cache holds."""
 
 
 class Decoded(NamedTuple):
@@ -32,7 +31,7 @@ class Decoded(NamedTuple):
 
     source: LabelledImage
     content: bytes
-    """The hash of the decoded pixels and their shape (32 bytes): `content_hash`."""
+    """Which image it is, 32 bytes: `convoy.content`."""
     format: str
     width: int
     height: int
@@ -46,25 +45,6 @@ class Known(NamedTuple):
     """A file that was decoded for a former version."""
 
     source: LabelledImage
-
-
-def content_hash(image: NDArray[np.uint8]) -> bytes:
-    """Return a hash of an image's (H, W, C) pixels and shape, 32 bytes.
-
-    That is SHA-256, which every Python has, but of large images BLAKE3: of a photograph's pixels
-    SHA-256 would take nearly half as long as decoding them.
-    """
-    shape = "x".join(map(str, image.shape)).encode() + b":"
-    height, width, _ = image.shape
-    found = hashlib.sha256(shape) if height * width <= HASHED_SLOWLY else _blake3(shape)
-    found.update(np.ascontiguousarray(image).data)
-    return found.digest()
-
-
-def _blake3(data: bytes) -> Any:
-    from blake3 import blake3  # a bare training machine lacks it, and ingests no large photographs
-
-    return blake3(data)
 
 
 def decoded(
@@ -107,8 +87,14 @@ def _batch(
     entries: Sequence[LabelledImage | Finding], dataset: Dataset, is_known: Callable[[bytes], bool]
 ) -> list[Decoded | Known | Finding]:
     found: list[Decoded | Known | Finding | _Opened] = []
-    small: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
+    waiting: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
     resized: dict[int, NDArray[np.uint8]] = {}
+
+    def resize_together(shape: tuple[int, ...]) -> None:
+        places, images = zip(*waiting.pop(shape), strict=True)
+        together = _resized(np.stack(images), dataset.image_size)
+        resized.update(zip(places, together, strict=True))
+
     for entry in entries:
         if isinstance(entry, Finding):
             found.append(entry)
@@ -117,7 +103,7 @@ def _batch(
             found.append(Known(entry))
             continue
         try:
-            image, form = _open(entry, dataset)
+            image, opened = _open(entry, dataset)
         except Unreadable as error:
             found.append(
                 Finding(
@@ -130,35 +116,36 @@ def _batch(
                 )
             )
             continue
-        place = len(found)
-        height, width, _ = image.shape
-        found.append(_Opened(entry, content_hash(image), form, width, height))
-        if height * width <= SMALL:
-            small.setdefault(image.shape, []).append((place, image))
-        else:
-            resized[place] = _resized(image.reshape(1, *image.shape), dataset.image_size)[0]
-    for alike in small.values():
-        together = _resized(np.stack([image for _, image in alike]), dataset.image_size)
-        resized.update(zip((place for place, _ in alike), together, strict=True))
+        alike = waiting.setdefault(image.shape, [])
+        alike.append((len(found), image))
+        if len(alike) * image.size >= TOGETHER:
+            resize_together(image.shape)
+        found.append(opened)
+    for shape in list(waiting):
+        resize_together(shape)
     if resized:
         order = sorted(resized)
         marks = signatures(np.stack([resized[place] for place in order]))
         for place, mark in zip(order, marks, strict=True):
-            opened = cast(_Opened, found[place])
-            found[place] = Decoded(*opened, resized[place], mark)
+            found[place] = Decoded(*cast(_Opened, found[place]), resized[place], mark)
     return cast(list[Decoded | Known | Finding], found)
 
 
-def _open(entry: LabelledImage, dataset: Dataset) -> tuple[NDArray[np.uint8], str]:
+def _open(entry: LabelledImage, dataset: Dataset) -> tuple[NDArray[np.uint8], _Opened]:
+    """Return an image's pixels, of a photograph no more than resizing takes, and what it is."""
     if not isinstance(entry.image, Encoded):
-        return converted(entry.image, dataset.channels), ""
+        pixels = converted(entry.image, dataset.channels)
+        height, width, _ = pixels.shape
+        return pixels, _Opened(entry, content.of_pixels(pixels), "", width, height)
     try:
         data = entry.image.read()
     except OSError as error:
         raise Unreadable(
             entry.path, "damaged", f"cannot be read ({error.strerror})", "allow reading it"
         ) from error
-    return decode(data, dataset.channels, entry.path), format_of(data) or ""
+    image = read(data, dataset.channels, entry.path, dataset.image_size)
+    told = (content.of_file(image, data), image.format, image.width, image.height)
+    return image.pixels, _Opened(entry, *told)
 
 
 def _resized(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

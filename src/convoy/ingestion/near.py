@@ -29,7 +29,7 @@ WIDTH = 2.5
 """A grid's width, in distances of the two least alike near-duplicates."""
 WINDOW = 32
 """Neighbours of a cell that an image is compared with."""
-_PIXELS = 2**21
+_PIXELS = 2**19
 _PAIRS = 2**14
 _MIXER = 0x9E3779B97F4A7C1
 _SQUARES = np.arange(FREQUENCIES) ** 2
@@ -46,17 +46,13 @@ def signatures(images: NDArray[np.uint8]) -> NDArray[np.int8]:
     nothing to tell it by: all are zero.
     """
     count, height, width, channels = images.shape
-    down, across = _overlaps(height).astype(np.float32), _overlaps(width).T
+    across = _overlaps(width).repeat(channels, axis=1).T
     cosines = _cosines()
     found = np.zeros((count, SIZE), np.int8)
     batch = max(1, _PIXELS // (height * width))
     for start in range(0, count, batch):
         some = images[start : start + batch]
-        gray = some[..., 0].astype(np.uint16)
-        for channel in range(1, channels):
-            gray += some[..., channel]
-        # Whole numbers below 2**24 up to 16,000 pixels a side: exact in float32, and faster.
-        rows = (down @ gray.astype(np.float32)).astype(np.float64)
+        rows = _rows(some.reshape(len(some), height, -1))
         cells = np.rint(rows @ across * LEVELS / (height * width * channels))
         waves = (cosines @ cells @ cosines.T).reshape(len(cells), -1)
         cells = cells.reshape(len(cells), -1)
@@ -72,6 +68,18 @@ def signatures(images: NDArray[np.uint8]) -> NDArray[np.int8]:
         told[:, 1:] = np.rint(127 * waves / np.maximum(length, 1)[:, None])
         told[squares < (CELLS * LEVELS) ** 2] = 0
     return found
+
+
+def _rows(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return (N, 16, W) sums of the rows of each cell, in sixteenths, for (N, H, W)."""
+    count, height, width = images.shape
+    if height % CELLS == 0:  # no row lies in two cells: the same numbers, several times as fast
+        cells = images.reshape(count, CELLS, height // CELLS, width)
+        rows = cells.sum(axis=2, dtype=np.uint32) * float(CELLS)
+    else:  # whole numbers below 2**24 up to 65,000 pixels a side: exact in float32, and faster
+        rows = _overlaps(height).astype(np.float32) @ images.astype(np.float32)
+    sums: NDArray[np.float64] = rows.astype(np.float64, copy=False)
+    return sums
 
 
 def _overlaps(length: int) -> NDArray[np.float64]:

@@ -19,10 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from convoy import digests, progress
-from convoy.decoding import COUNT, FORMATS, Channels
+from convoy.decoding import COUNT, Channels
 from convoy.errors import ConvoyError, DataRefused
 from convoy.files import read_json, write_atomically, write_json
 from convoy.findings import Finding
+from convoy.formats import FORMATS
 from convoy.ingestion.check import Checked, check
 from convoy.ingestion.copies import SHOWN
 from convoy.ingestion.decoded import Known, decoded

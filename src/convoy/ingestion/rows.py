@@ -11,7 +11,7 @@ class Row(NamedTuple):
     path: str
     label: str
     content: bytes
-    """hash of the decoded pixels (32 bytes): the same image by any road has the same."""
+    """Which image it is, 32 bytes (`convoy.content`): the same by any road has the same."""
     file: bytes
     """sha256 of the encoded file (32 bytes), empty where the source gives pixels."""
     width: int

@@ -117,7 +117,7 @@ def coded(data: bytes) -> bytes:
 def _header(data: bytes) -> tuple[list[tuple[int, bytes]], int]:
     """Return the segments up to the first scan's, and where its coded pixels begin.
 
-    None of one that is not made of segments alone, byte by byte.
+    There are no segments where that is not, byte by byte, made of them alone.
     """
     segments: list[tuple[int, bytes]] = []
     kind, place = 0, 2

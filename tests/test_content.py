@@ -1,6 +1,7 @@
 """Which image an image is: the same whatever is written beside it and however it was decoded."""
 
 import hashlib
+import io
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -118,3 +119,7 @@ def test_a_small_jpeg_and_a_large_image_of_another_format_are_told_by_their_pixe
     image = read(small, "rgb", "", 32)
     assert content.of_file(image, small) == content.of_pixels(read(small, "rgb").pixels)
     assert image.pixels.shape == (256, 256, 3)
+    for form in ("PNG", "BMP"):
+        stream = io.BytesIO()
+        Image.fromarray(noise(300, 260)).save(stream, form)
+        assert of(stream.getvalue(), 32) == content.of_pixels(noise(300, 260))

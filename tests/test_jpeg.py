@@ -101,7 +101,7 @@ def test_a_photograph_of_inks_is_reduced_too() -> None:
     stream = io.BytesIO()
     Image.fromarray(noise(300, 260)).convert("CMYK").save(stream, "JPEG")
     image = read(stream.getvalue(), "cmyk", "", 64)
-    assert (image.pixels == 255 - np.asarray(255 - reduced(stream.getvalue(), 4))).all()
+    assert (image.pixels == reduced(stream.getvalue(), 4)).all()
     assert (image.width, image.height) == (260, 300)
 
 

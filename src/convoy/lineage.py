@@ -239,7 +239,7 @@ def _find(project: Project, dataset: str, version: str, file: Path) -> Stored | 
     """Return what a dataset version has of an image: by the file's bytes, else by its image."""
     try:
         data = stored(project, dataset, version)
-        channels = data.manifest["channels"]
+        channels, side = data.manifest["channels"], data.manifest["image_size"]
     except ConvoyError:
         return None  # it is not here
     from convoy import content
@@ -247,7 +247,7 @@ def _find(project: Project, dataset: str, version: str, file: Path) -> Stored | 
 
     name = bytes.fromhex(digests.file(file))
     try:
-        image = content.of_file(read(file, channels), file.read_bytes())
+        image = content.of_file(read(file, channels, side=side), file.read_bytes())
     except DataRefused:
         image = b""
     for path, place in sorted(data.files.items()):

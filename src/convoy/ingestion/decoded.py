@@ -23,7 +23,7 @@ from convoy.sources.source import Encoded, LabelledImage
 BATCH = 64
 """Images that a thread takes at once: enough to share what each call costs."""
 TOGETHER = 2**21
-"""Bytes of images of one size that are resized at once: more is no faster."""
+"""Bytes of images that wait to be resized, those of one size at once: more is no faster."""
 
 
 class Decoded(NamedTuple):
@@ -89,11 +89,14 @@ def _batch(
     found: list[Decoded | Known | Finding | _Opened] = []
     waiting: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
     resized: dict[int, NDArray[np.uint8]] = {}
+    held = 0
 
-    def resize_together(shape: tuple[int, ...]) -> None:
-        places, images = zip(*waiting.pop(shape), strict=True)
-        together = _resized(np.stack(images), dataset.image_size)
-        resized.update(zip(places, together, strict=True))
+    def resize_all() -> None:
+        for alike in waiting.values():
+            places, images = zip(*alike, strict=True)
+            together = _resized(np.stack(images), dataset.image_size)
+            resized.update(zip(places, together, strict=True))
+        waiting.clear()
 
     for entry in entries:
         if isinstance(entry, Finding):
@@ -116,13 +119,13 @@ def _batch(
                 )
             )
             continue
-        alike = waiting.setdefault(image.shape, [])
-        alike.append((len(found), image))
-        if len(alike) * image.size >= TOGETHER:
-            resize_together(image.shape)
+        waiting.setdefault(image.shape, []).append((len(found), image))
         found.append(opened)
-    for shape in list(waiting):
-        resize_together(shape)
+        held += image.size
+        if held >= TOGETHER:
+            resize_all()
+            held = 0
+    resize_all()
     if resized:
         order = sorted(resized)
         marks = signatures(np.stack([resized[place] for place in order]))
